@@ -8,10 +8,11 @@ HubelError                  our own bug if it is ever raised bare       -> exit 
 │   └── MissingExtra        an optional dependency is not installed
 ├── ArtifactError           a saved run cannot be trusted or read       -> exit 3, HTTP 503
 └── StoppedEarly            stopped before the end, what was learnt is saved -> exit 4
-    └── Diverged            the loss became NaN or infinite
+    ├── Diverged            the loss became NaN or infinite
+    └── Interrupted         by Ctrl-C, in training                      -> exit 130
 
-An interrupt (Ctrl-C) stays Python's KeyboardInterrupt and exits with 130. A message names both sides and the
-next step; it is one sentence or a few, without a trailing newline.
+A Ctrl-C where there is nothing to save stays Python's KeyboardInterrupt, and exits with 130 too. A message names both
+sides and the next step; it is one sentence or a few, without a trailing newline.
 """
 
 from __future__ import annotations
@@ -83,6 +84,12 @@ class StoppedEarly(HubelError):
 
 class Diverged(StoppedEarly):
     """The loss became NaN or infinite; the last good weights are kept."""
+
+
+class Interrupted(StoppedEarly):
+    """Ctrl-C in training; what was learnt so far is saved."""
+
+    exit_code = 130
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -1,0 +1,117 @@
+"""Augmentation of a whole batch at once, on the device, seeded by (seed, epoch, step).
+
+Rotation, scale, shift, zoom and flip become one affine map and one interpolation; where only whole pixels move
+(flip, crop, shift alone) one gather does it. Outside the picture its edge is repeated (mirrored for `crop`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What may happen to a picture; each number is the largest change, drawn uniformly each way unless said otherwise.
+
+    shift: pixels · rotate: degrees · scale: share · flip: left-right, p = 1/2 · crop: pixels of mirrored margin
+    multiscale: enlarge by 1 to 1 + this, then a window of the old size at random (Simonyan and Zisserman 2014, 3.1)
+    cutout: side of a square set to the picture's mean (DeVries and Taylor 2017), clipped at the edge
+    brightness: share of the full scale, added
+    colour_pca: deviation of the amounts of the colours' principal components that are added
+        (Krizhevsky et al. 2012, 4.1); `components` (C, C) holds them as columns, each times its eigenvalue
+    """
+
+    shift: float = 0.0
+    rotate: float = 0.0
+    scale: float = 0.0
+    flip: bool = False
+    crop: int = 0
+    multiscale: float = 0.0
+    cutout: int = 0
+    brightness: float = 0.0
+    colour_pca: float = 0.0
+    components: tuple[tuple[float, ...], ...] = ()
+
+    def __call__(self, x: Tensor, seed: Sequence[int]) -> Tensor:
+        """x: (N, C, H, W) float in 0..1   seed: such as (seed, epoch, step)   ->   the same shape; x is not changed."""
+        rng = np.random.default_rng([*seed])
+        if self.rotate or self.scale or self.multiscale:
+            x = self._affine(self._moved(x, rng, crop=self.crop, shift=0), rng)
+        elif self.shift or self.crop or self.flip:
+            x = self._moved(x, rng, crop=self.crop, shift=round(self.shift))
+        if self.cutout:
+            x = self._cut(x, rng)
+        if self.brightness:
+            x = x + _per_item(rng.uniform(-self.brightness, self.brightness, len(x)), x)
+        if self.colour_pca:
+            amounts = rng.normal(0, self.colour_pca, (len(x), len(self.components)))
+            added = amounts @ np.asarray(self.components).T          # (N, C)
+            x = x + torch.as_tensor(added, dtype=x.dtype, device=x.device)[:, :, None, None]
+        return x
+
+    def _moved(self, x: Tensor, rng: np.random.Generator, *, crop: int, shift: int) -> Tensor:
+        """Whole pixels: a window of the padded picture, mirrored or not. The gather leaves channels last."""
+        if not (crop or shift or self.flip):
+            return x
+        n, _, height, width = x.shape
+        margin = crop or shift
+        margin = min(margin, height - 1, width - 1)                  # mirroring has no more than that to show
+        if margin:
+            x = F.pad(x, (margin,) * 4, mode="reflect" if crop else "replicate")
+        rows = rng.integers(0, 2 * margin + 1, (n, 1)) + np.arange(height)       # (N, H)
+        columns = rng.integers(0, 2 * margin + 1, (n, 1)) + np.arange(width)     # (N, W)
+        if self.flip:
+            mirrored = rng.random(n) < 0.5
+            columns[mirrored] = columns[mirrored, ::-1]
+        item = torch.arange(n, device=x.device)[:, None, None]
+        i = torch.as_tensor(rows, device=x.device)[:, :, None]
+        j = torch.as_tensor(columns, device=x.device)[:, None, :]
+        return x[item, :, i, j].permute(0, 3, 1, 2)                  # (N, H, W, C) -> (N, C, H, W)
+
+    def _affine(self, x: Tensor, rng: np.random.Generator) -> Tensor:
+        """Rotation, scale, zoom and shift as one bilinear interpolation."""
+        n, _, height, width = x.shape
+        angle = np.deg2rad(rng.uniform(-self.rotate, self.rotate, n))
+        size = 1 + rng.uniform(-self.scale, self.scale, n)
+        zoom = 1 + rng.uniform(0, self.multiscale, n)
+        # theta maps an output place to the input place it is read from, in units of half the picture: hence 1 / size.
+        cos, sin = np.cos(angle) / (size * zoom), np.sin(angle) / (size * zoom)
+        room = 1 - 1 / zoom
+        right = rng.uniform(-1, 1, n) * room + rng.uniform(-self.shift, self.shift, n) * 2 / width
+        down = rng.uniform(-1, 1, n) * room + rng.uniform(-self.shift, self.shift, n) * 2 / height
+        theta = np.stack([
+            np.stack([cos, -sin * height / width, right], 1),
+            np.stack([sin * width / height, cos, down], 1),
+        ], 1)                                                        # (N, 2, 3)
+        matrix = torch.as_tensor(theta, dtype=x.dtype, device=x.device)
+        grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+        return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+    def _cut(self, x: Tensor, rng: np.random.Generator) -> Tensor:
+        """A square at a random centre, which may lie partly outside, becomes the picture's mean colour."""
+        n, _, height, width = x.shape
+        top = rng.integers(0, height, n) - self.cutout // 2
+        left = rng.integers(0, width, n) - self.cutout // 2
+        rows = (np.arange(height) >= top[:, None]) & (np.arange(height) < top[:, None] + self.cutout)   # (N, H)
+        columns = (np.arange(width) >= left[:, None]) & (np.arange(width) < left[:, None] + self.cutout)
+        hole = torch.as_tensor(rows[:, None, :, None] & columns[:, None, None, :], device=x.device)    # (N, 1, H, W)
+        return torch.where(hole, x.mean((2, 3), keepdim=True), x)
+
+
+def principal_components(pictures: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    """(N, C, H, W) uint8 -> (C, C): eigenvectors of the covariance of the pixels' colours in 0..1, each times its
+    eigenvalue, as columns (Krizhevsky et al. 2012, section 4.1). At most 10,000 pictures are looked at, evenly spread."""
+    chosen = pictures[:: max(1, len(pictures) // 10_000)]
+    colours = chosen.transpose(1, 0, 2, 3).reshape(chosen.shape[1], -1) / 255.0
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(colours)))
+    return tuple(map(tuple, (vectors * values).tolist()))
+
+
+def _per_item(amounts: np.ndarray, x: Tensor) -> Tensor:
+    return torch.as_tensor(amounts, dtype=x.dtype, device=x.device).view(-1, 1, 1, 1)

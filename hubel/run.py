@@ -1,0 +1,368 @@
+"""A trained network, on disk and in hand: weights, network, classes, preprocessing, recipe, history.
+
+On disk it is the folder that `hubel train` writes:
+
+    run.toml             written first: what was asked for
+    model.safetensors    weights; its metadata (one key, `hubel`) alone suffices to rebuild, preprocess and name the classes
+    history.jsonl        a line per epoch: losses, accuracies, learning rate; no clock times
+    timing.jsonl         a line per epoch: seconds and items per second
+    predictions.csv, probabilities.npy, evaluations/, report.html     written by `evaluation`
+
+Equal runs are equal bytes: the metadata holds nothing of time, path or host. Nothing is executed on load.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hubel.data import Dataset, Preprocess, Source, open_source
+from hubel.data.dataset import Task
+from hubel.errors import ArtifactError, HubelError, InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hubel.zoo.describe import Layer
+    from hubel.zoo.pixels import Pixels
+
+FORMAT = 1
+MODEL, SETTINGS, HISTORY, TIMING = "model.safetensors", "run.toml", "history.jsonl", "timing.jsonl"
+Progress = Callable[[int, int], None]
+
+# Items per forward pass where nothing is learnt: enough to fill two cores, small beside the weights.
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which network of the zoo, and with what arguments."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What travels inside model.safetensors beside the weights: all that an answer needs.
+
+    outputs: how many numbers the network gives: the class count, or the targets of a regression
+    """
+
+    task: Task
+    classes: tuple[str, ...]
+    outputs: int
+    network: Network
+    preprocess: Preprocess
+    order: str = "rgb"
+    mirror: bool = False
+
+    def to_json(self) -> str:
+        """Sorted keys, so that equal runs are equal bytes."""
+        stored = {
+            "format": FORMAT, "task": self.task, "classes": self.classes, "outputs": self.outputs,
+            "network": {"name": self.network.name, "arguments": dict(self.network.arguments)},
+            "preprocess": self.preprocess.to_dict(), "order": self.order, "mirror": self.mirror,
+        }  # fmt: skip
+        return json.dumps(stored, sort_keys=True, ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str, where: Path) -> Card:
+        try:
+            stored = json.loads(text)
+            if stored["format"] > FORMAT:
+                raise ArtifactError(
+                    f"{where} has format {stored['format']}, this version of hubel reads up to {FORMAT}: upgrade hubel"
+                )
+            network = Network(stored["network"]["name"], stored["network"]["arguments"])
+            return Card(
+                stored["task"], tuple(stored["classes"]), stored["outputs"], network,
+                Preprocess.from_dict(stored["preprocess"]), stored["order"], stored["mirror"],
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError, AttributeError) as e:
+            raise ArtifactError(f"the metadata of {where} is not a run's ({type(e).__name__}: {e})") from e
+
+    def build(self) -> nn.Module:
+        """The network, with fresh weights."""
+        from hubel import zoo
+
+        arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in self.network.arguments.items()}
+        return zoo.create(self.network.name, self.outputs, self.preprocess.shape, **arguments)
+
+    def wrap(self, network: nn.Module) -> Pixels:
+        """The network as everybody uses it: from pixels 0..1 (or raw numbers) to logits."""
+        from hubel.zoo.pixels import Pixels
+
+        return Pixels(network, self.preprocess.mean, self.preprocess.std, self.order, mirror=self.mirror)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run answers about one item. top: (class, probability), best first. values: of a regression."""
+
+    item: str
+    answer: str
+    p: float
+    top: tuple[tuple[str, float], ...]
+    values: tuple[float, ...] = ()
+
+
+class Run:
+    """A trained network in hand.
+
+    model: from (N, C, H, W) pixels in 0..1, or (N, D) numbers, to (N, K) logits; in eval mode
+    """
+
+    def __init__(self, path: Path, card: Card, model: Pixels, settings: Mapping[str, Any]) -> None:
+        self.path, self.card, self.model, self.settings = path, card, model, settings
+        self.model.eval()
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.network.name}, {self.task}, {len(self.classes)} classes)"
+
+    @property
+    def network(self) -> Network:
+        return self.card.network
+
+    @property
+    def task(self) -> Task:
+        return self.card.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.card.classes
+
+    @property
+    def preprocess(self) -> Preprocess:
+        return self.card.preprocess
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        return dict(self.settings.get("recipe", {}))
+
+    @property
+    def set_by_user(self) -> tuple[str, ...]:
+        """Names of the settings that the user chose; the others are defaults."""
+        return tuple(self.settings.get("set_by_user", ()))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return dict(self.settings.get("data", {}))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return dict(self.settings.get("versions", {}))
+
+    @property
+    def seed(self) -> int:
+        return int(self.recipe.get("seed", 0))
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        return read_lines(self.path / HISTORY)
+
+    @property
+    def timing(self) -> list[dict[str, Any]]:
+        return read_lines(self.path / TIMING)
+
+    @cached_property
+    def _layers(self) -> tuple[Layer, ...]:
+        from hubel.zoo.describe import layers
+
+        return layers(self.model.network, self.preprocess.shape)
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The network as a table."""
+        return self._layers
+
+    @property
+    def parameters(self) -> int:
+        return sum(p.numel() for p in self.model.parameters())
+
+    def dataset(self, location: str | Path | Source | None = None, progress: Progress | None = None) -> Dataset:
+        """The run's own data, split as it was trained, or another place's, preprocessed alike."""
+        place = location if location is not None else self.data.get("location")
+        if place is None:
+            raise InputError(f"{self.path} does not say what data it was trained on; name the data")
+        source = open_source(place, task=self.task)
+        if source.kind != self.preprocess.kind:
+            raise InputError(
+                f"{source.name} holds {source.kind}s, but the run {self.path} was trained on {self.preprocess.kind}s"
+            )
+        return Dataset(source, self.preprocess, seed=self.seed, val=self.data.get("val_share"), progress=progress)
+
+    def logits(self, inputs: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
+        """(N, C, H, W) uint8 pixels or (N, D) float32 numbers -> (N, K) float32 logits."""
+        import torch
+
+        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+        answers = np.empty((len(inputs), self.card.outputs), np.float32)
+        self.model.eval()
+        with torch.inference_mode():
+            for start in range(0, len(inputs), CHUNK):
+                chunk = np.ascontiguousarray(inputs[start : start + CHUNK])
+                x = torch.from_numpy(chunk).to(device)
+                x = x.float().div_(255) if chunk.dtype == np.uint8 else x.float()
+                if x.dim() == 4:
+                    x = x.contiguous(memory_format=torch.channels_last)
+                answers[start : start + CHUNK] = self.model(x).float().cpu().numpy()
+                if progress:
+                    progress(min(start + CHUNK, len(inputs)), len(inputs))
+        return answers
+
+    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
+        """(N, K) float32, each row sums to 1."""
+        return softmax(self.logits(inputs))
+
+    def predict(self, items: Any, *, top: int = 5) -> list[Prediction]:
+        """Answers for pictures: a path, bytes, PIL image or array, or a list of these; for numbers: rows."""
+        many = isinstance(items, Sequence | np.ndarray) and not isinstance(items, str | bytes)
+        if isinstance(items, np.ndarray):
+            many = items.ndim == len(self.preprocess.shape) + 1
+        listed = list(items) if many else [items]
+        if not listed:
+            return []
+        ready = self.preprocess.picture if self.preprocess.kind == "picture" else self.preprocess.vector
+        inputs = np.stack([ready(item) for item in listed])
+        labels = [str(item) if isinstance(item, str | Path) else f"{i}" for i, item in enumerate(listed)]
+        return self.answers(labels, self.logits(inputs), top=top)
+
+    def answers(self, items: Sequence[str], logits: np.ndarray, *, top: int = 5) -> list[Prediction]:
+        """Predictions from (N, K) logits."""
+        if self.task == "regress":
+            return [
+                Prediction(item, ", ".join(f"{v:.6g}" for v in row), float("nan"), (), tuple(map(float, row)))
+                for item, row in zip(items, logits, strict=True)
+            ]
+        made = []
+        for item, row in zip(items, softmax(logits), strict=True):
+            best = np.argsort(-row, kind="stable")[:top]
+            ranked = tuple((self.classes[k], float(row[k])) for k in best)
+            made.append(Prediction(item, ranked[0][0], ranked[0][1], ranked))
+        return made
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Rows of logits to rows of probabilities, without overflow."""
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    return shifted / shifted.sum(1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def load(path: str | Path, *, device: str = "cpu") -> Run:
+    """The run in a folder, or in a model.safetensors alone. Raises InputError if there is none, ArtifactError if damaged."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    folder, file = (path, path / MODEL) if path.is_dir() else (path.parent, path)
+    if not file.is_file():
+        if (folder / SETTINGS).is_file() and path.is_dir():
+            raise ArtifactError(f"the run {path} has no {MODEL}: its training ended before the first epoch was done")
+        raise InputError(f"no run at {path}: {file} is not there. `hubel train DATA` makes one, in the folder runs/")
+    try:
+        with safe_open(file, framework="pt") as stored:
+            card = Card.from_json((stored.metadata() or {}).get("hubel", ""), file)
+            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as e:
+        raise ArtifactError(f"{file} is not a model that can be read ({e})") from e
+    try:
+        network = card.build()
+        network.load_state_dict(weights, strict=True)
+    except ArtifactError:
+        raise
+    except (HubelError, RuntimeError, TypeError) as e:
+        raise ArtifactError(f"the weights in {file} do not fit the network {card.network.name!r} that it names: {e}") from e
+    model = card.wrap(network).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Run(folder, card, model, read_settings(folder))
+
+
+def save_model(folder: Path, card: Card, network: nn.Module) -> None:
+    """Write model.safetensors: float32 weights under the zoo's key names, the card beside them."""
+    from safetensors.torch import save
+
+    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    write_atomically(folder / MODEL, save(tensors, metadata={"hubel": card.to_json()}))
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """run.toml as a dict; empty where a model came alone."""
+    file = folder / SETTINGS
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise ArtifactError(f"{file} is damaged ({e}); the model itself can still be loaded: name its {MODEL}") from e
+
+
+def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write run.toml. Nothing of torch is needed for that, so that it stands before anything slow begins."""
+    import tomli_w
+
+    write_atomically(folder / SETTINGS, tomli_w.dumps(dict(settings)))
+
+
+def append_line(file: Path, row: Mapping[str, Any]) -> None:
+    """One JSON line more."""
+    with file.open("a", encoding="utf-8") as out:
+        out.write(json.dumps(row, sort_keys=True) + "\n")
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The rows of a .jsonl; a last line that was cut off is left out."""
+    rows = []
+    with contextlib.suppress(FileNotFoundError):
+        for line in file.read_text("utf-8").splitlines():
+            with contextlib.suppress(ValueError):
+                rows.append(json.loads(line))
+    return rows
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Beside, flushed to disk, renamed: whoever reads sees the old file or the new one, never half of one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as out:
+            out.write(content.encode("utf-8") if isinstance(content, str) else content)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def new_folder(out: str | Path | None, name: str, root: str | Path = "runs") -> Path:
+    """Make the folder of a new run: exactly `out`, or runs/NAME with a number where that is taken."""
+    if out is not None:
+        folder = Path(out)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} exists and is not empty: name another --out, or move it away. Nothing was changed")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    for suffix in ["", *(f"-{n}" for n in range(2, 10_000))]:
+        folder = Path(root) / f"{name}{suffix}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise InputError(f"{root} is full of runs named {name}: name one with --out")
+
+
+def versions(packages: Iterable[str] = ("hubel", "torch", "numpy", "pillow", "safetensors")) -> dict[str, str]:
+    """Versions as installed, without importing anything."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

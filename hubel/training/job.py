@@ -1,0 +1,356 @@
+"""One training, from a place with data to a run folder.
+
+`prepare` decides everything (network, input, recipe) and writes run.toml without importing torch; `epochs` learns,
+yields each Epoch, and saves as it goes; `run` is the result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hubel import zoo
+from hubel.data import Dataset, Preprocess, Source, open_source
+from hubel.errors import Diverged, HubelError, InputError, Interrupted, MissingExtra, StoppedEarly, UnknownName
+from hubel.run import (
+    FORMAT, HISTORY, SETTINGS, TIMING, Card, Network, Run, append_line, load, new_folder, save_model, versions,
+    write_settings,
+)  # fmt: skip
+from hubel.training.recipe import Recipe, compose, read_recipe
+
+if TYPE_CHECKING:
+    from hubel.training.loop import Epoch, Trainer
+
+SAVE_EVERY = 5.0  # seconds between two savings of unfinished weights: short runs pay nothing for them
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Job:
+    """A training that is decided and not yet begun. set_by_user: names of the settings that are not defaults."""
+
+    source: Source
+    network: Network
+    shape: tuple[int, ...]         # (C, H, W) or (D,) that the network receives
+    resize: str
+    recipe: Recipe
+    folder: Path
+    normalize: bool = True
+    val: float | int | None = None
+    tensorboard: bool = False
+    set_by_user: tuple[str, ...] = ()
+    dataset: Dataset = field(init=False)
+    card: Card = field(init=False)
+    trainer: Trainer = field(init=False)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Items in train, val and test. Knows them without opening the test part."""
+        return self.dataset.counts()
+
+    def settings(self) -> dict[str, Any]:
+        """What run.toml says."""
+        data = {
+            "location": self.source.location, "name": self.source.name, "kind": self.source.kind,
+            **self.counts, **({} if self.val is None else {"val_share": self.val}),
+        }  # fmt: skip
+        arguments = {k: list(v) if isinstance(v, tuple) else v for k, v in self.network.arguments.items()}
+        return {
+            "format": FORMAT, "task": self.source.task, "created": datetime.datetime.now().astimezone().isoformat("T", "seconds"),
+            "set_by_user": sorted(self.set_by_user), "data": data,
+            "network": {"name": self.network.name, "input": list(self.shape), "resize": self.resize, "arguments": arguments},
+            "recipe": self.recipe.to_dict(), "versions": versions(),
+        }  # fmt: skip
+
+    def begin(self, progress: Progress | None = None) -> None:
+        """Write run.toml, then read the data (not the test part) and build the network."""
+        preprocess = Preprocess.to_fit(self.source.kind, self.source.shape, self.shape, self.resize)
+        self.dataset = Dataset(self.source, preprocess, seed=self.recipe.seed, val=self.val, progress=progress)
+        write_settings(self.folder, self.settings())
+        # Reading releases the interpreter most of the time: torch is imported meanwhile.
+        warm = threading.Thread(target=_import_torch, daemon=True)
+        warm.start()
+        train, val = self.dataset.train, self.dataset.val
+        warm.join()
+        if self.normalize:
+            preprocess = preprocess.with_statistics(train.inputs)
+        self._build(preprocess, train, val)
+
+    def _build(self, preprocess: Preprocess, train: Any, val: Any) -> None:
+        import torch
+
+        from hubel.data.augment import Augment, principal_components
+        from hubel.training.loop import Trainer
+
+        recipe = self.recipe
+        if recipe.threads:
+            torch.set_num_threads(recipe.threads)
+        torch.set_flush_denormal(True)  # late in training many gradients are that small, and each costs 100 cycles
+        regress = self.source.task == "regress"
+        outputs = train.targets.shape[1] if regress else len(self.source.classes)
+        self.card = Card(
+            self.source.task, tuple(self.source.classes), outputs, self.network, preprocess, mirror=recipe.mirror
+        )
+        torch.manual_seed(recipe.seed)
+        network = self.card.build()
+        augment = None
+        if self.source.kind == "picture":
+            components = principal_components(train.inputs) if recipe.colour_pca else ()
+            augment = Augment(
+                recipe.shift, recipe.rotate, recipe.scale, recipe.flip, recipe.crop, recipe.multiscale, recipe.cutout,
+                recipe.brightness, recipe.colour_pca, components,
+            )  # fmt: skip
+        device = choose_device(recipe.device)
+        self.trainer = Trainer(
+            self.card.wrap(network), train, val, recipe, augment=augment, regress=regress, outputs=outputs,
+            device=device, bf16=choose_bf16(recipe.precision, device),
+        )  # fmt: skip
+
+    def epochs(self, progress: Progress | None = None) -> Iterator[Epoch]:
+        """Learn, save, yield. Raises Diverged, Interrupted or StoppedEarly after what was learnt is saved."""
+        keeper = _Keeper(self)
+        board = _Board(self.folder) if self.tensorboard else None
+        try:
+            with stopping(self.trainer) as stopped:
+                try:
+                    for epoch in self.trainer.epochs(progress):
+                        append_line(self.folder / HISTORY, epoch.row())
+                        append_line(self.folder / TIMING, epoch.times())
+                        if board:
+                            board.write(epoch)
+                        finished = keeper.take(epoch)
+                        yield epoch
+                        if finished:
+                            break
+                except Diverged as e:
+                    keeper.save()
+                    raise Diverged(f"{e}. The last good weights (of epoch {keeper.number}) are in {self.folder}") from None
+            keeper.save()
+        finally:
+            if board:
+                board.close()
+        if stopped.by is not None:
+            raise stopped.error(self)
+
+    def run(self) -> Run:
+        """The trained network, as it was written to disk."""
+        return load(self.folder)
+
+    def abandon(self) -> None:
+        """Remove the folder if there is nothing in it but the settings."""
+        left = {p.name for p in self.folder.iterdir()} if self.folder.is_dir() else set()
+        if left <= {SETTINGS}:
+            with contextlib.suppress(OSError):
+                (self.folder / SETTINGS).unlink(missing_ok=True)
+                self.folder.rmdir()
+
+
+def prepare(
+    data: str | Path | Source = "digits", *, network: str | None = None, arguments: Mapping[str, Any] | None = None,
+    out: str | Path | None = None, preset: str | None = None, recipe: str | Path | Mapping[str, Any] | None = None,
+    task: str | None = None, resize: str = "auto", input_size: tuple[int, int] | None = None, normalize: bool | None = None,
+    val: float | int | None = None, tensorboard: bool = False, **settings: Any,
+) -> Job:  # fmt: skip
+    """Decide a training; every name and value is checked here, before anything slow begins. See `train`."""
+    source = open_source(data, task=task)  # type: ignore[arg-type]
+    name = network or zoo.default_for(source.kind, source.shape)
+    entry = zoo.lookup(name)
+    shape = entry.takes(source.shape)
+    if input_size is not None:
+        if source.kind != "picture":
+            raise InputError(f"--input gives the size of pictures, but {source.name} holds vectors of {source.shape[0]} numbers")
+        shape = (source.shape[0], *input_size)
+    file = read_recipe(recipe) if isinstance(recipe, str | Path) else dict(recipe or {})
+    user = file | {k.replace("-", "_"): v for k, v in settings.items()}
+    composed = compose(entry.recipe, _hints(source, name), _preset(name, preset), user=user)
+    if tensorboard:
+        _need_tensorboard()
+    stamp = time.strftime("%Y%m%d-%H%M")
+    folder = new_folder(out, f"{source.name}-{name}-{stamp}")
+    chosen = (*user, *_named(network=network, preset=preset, input=input_size, val=val, normalize=normalize),
+              *(arguments or {}), *([] if resize == "auto" else ["resize"]))  # fmt: skip
+    if normalize is None:
+        normalize = not source.shared  # the lectures feed their toy numbers as they are
+    return Job(
+        source, Network(name, dict(arguments or {})), shape, resize, composed, folder, normalize, val, tensorboard, chosen
+    )
+
+
+def train(
+    data: str | Path | Source = "digits", *, progress: Progress | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None, **options: Any,
+) -> Run:  # fmt: skip
+    """Train a network and return the run.
+
+    data: a name (digits, mnist, fashion-mnist, cifar10, points, sum-below-one) or a path
+    network: a name of the zoo; chosen by the data where None    arguments: the network's own, as {"hidden": (4,)}
+    out: the run folder, exactly; runs/DATA-NETWORK-TIME where None    preset: "fast", where the network has it
+    recipe: a TOML file or a mapping of settings    task: classify or regress
+    resize: letterbox, pad, stretch, crop; auto    input_size: (height, width) of the pictures the network receives
+    normalize: subtract the mean and divide by the deviation of the train part    val: share or count of validation items
+    settings: any field of Recipe, as epochs=3, lr=0.01. What is set here wins over every default.
+
+    Raises InputError for what the caller can mend, Diverged and Interrupted after saving what was learnt.
+    """
+    job = prepare(data, **options)
+    try:
+        job.begin()
+        for epoch in job.epochs(progress):
+            if on_epoch:
+                on_epoch(epoch)
+    except (HubelError, KeyboardInterrupt):
+        job.abandon()
+        raise
+    return job.run()
+
+
+class _Keeper:
+    """Which weights are kept: the last, or the best by validation loss; and when to stop for want of a better one."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.trainer, self.recipe = job, job.trainer, job.recipe
+        self.best = self.recipe.keep == "best" or (self.recipe.keep == "auto" and self.recipe.patience > 0)
+        self.lowest, self.since, self.number = float("inf"), 0, 0
+        self.saved = time.monotonic()
+        self.weights = self._copy()
+
+    def take(self, epoch: Epoch) -> bool:
+        """Note an epoch that went well -> whether to stop."""
+        measured = epoch.val_loss if epoch.val_loss is not None else epoch.train_loss
+        better = measured < self.lowest
+        self.lowest, self.since = min(measured, self.lowest), 0 if better else self.since + 1
+        if better or not self.best:
+            self.weights, self.number = self._copy(), epoch.epoch
+        if time.monotonic() - self.saved > SAVE_EVERY:
+            self.save()
+        return bool(self.recipe.patience) and self.since >= self.recipe.patience
+
+    def save(self) -> None:
+        network = self.job.card.build()
+        network.load_state_dict(self.weights)
+        save_model(self.job.folder, self.job.card, network)
+        self.saved = time.monotonic()
+
+    def _copy(self) -> dict[str, Any]:
+        with self.trainer.kept():
+            return {k: v.detach().clone() for k, v in self.trainer.model.network.state_dict().items()}
+
+
+class _Board:
+    """TensorBoard event files under RUN/tensorboard."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, epoch: Epoch) -> None:
+        for name, value in epoch.row().items():
+            if name != "epoch" and value is not None:
+                self.writer.add_scalar(name, value, epoch.epoch)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+@dataclass
+class _Stopped:
+    by: int | None = None          # the signal's number
+
+    def error(self, job: Job) -> StoppedEarly:
+        at = f"step {job.trainer.step} of {job.trainer.steps}; what was learnt is saved in {job.folder}"
+        if self.by == signal.SIGINT:
+            return Interrupted(f"interrupted at {at}")
+        return StoppedEarly(f"asked to end (SIGTERM) at {at}")
+
+
+@contextlib.contextmanager
+def stopping(trainer: Trainer) -> Iterator[_Stopped]:
+    """Inside, Ctrl-C and SIGTERM end the loop after the step at hand; a second Ctrl-C ends it at once."""
+    stopped = _Stopped()
+
+    def ask(number: int, _: Any) -> None:
+        if trainer.stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        trainer.stop, stopped.by = True, number
+
+    if threading.current_thread() is not threading.main_thread():    # only there may signals be handled
+        yield stopped
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def choose_device(name: str) -> str:
+    """auto: CUDA, then Apple's, then the processor. Another name must be usable here."""
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as e:
+        raise InputError(f"the device {name!r} cannot be used here ({str(e).splitlines()[0]}); try --device auto") from e
+    return name
+
+
+def choose_bf16(precision: str, device: str) -> bool:
+    """Whether to compute in bfloat16. auto: where the processor or GPU multiplies it natively."""
+    import torch
+
+    if precision != "auto":
+        return precision == "bf16"
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _native_bf16()
+
+
+def _native_bf16() -> bool:
+    import torch
+
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _hints(source: Source, network: str) -> Mapping[str, Any]:
+    """What a known data set suggests for this network; nothing for the networks of papers, which bring their own."""
+    suggested = source.hints.get(network, {})
+    return suggested if isinstance(suggested, Mapping) else {}
+
+
+def _preset(network: str, preset: str | None) -> Mapping[str, Any]:
+    presets = zoo.lookup(network).presets
+    if preset is None:
+        return {}
+    if preset not in presets:
+        raise UnknownName(f"preset of {network}", preset, presets or ["(none)"])
+    return presets[preset]
+
+
+def _named(**chosen: Any) -> list[str]:
+    return [name for name, value in chosen.items() if value is not None]
+
+
+def _need_tensorboard() -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("tensorboard") is None:
+        raise MissingExtra("tensorboard", "tensorboard", "--tensorboard")
+
+
+def _import_torch() -> None:
+    __import__("torch")
+    sys.modules["torch"].manual_seed(0)  # type: ignore[attr-defined]  # first use loads what import leaves for later

@@ -1,0 +1,216 @@
+"""The training loop: a generator that yields an Epoch after each pass over the train part; the caller decides what then.
+
+All randomness is a function of (seed, epoch, step): the order, the augmentation, the dropout. The test part is not
+seen here; `val` is what choices are made on.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hubel.data import Split
+from hubel.data.augment import Augment
+from hubel.data.batches import batches, steps_in
+from hubel.errors import Diverged
+from hubel.training.recipe import Recipe
+from hubel.training.steps import Average, Loss, balanced, learning_rate, make_optimizer
+from hubel.zoo.pixels import Pixels
+
+# A pass over the data yields at most this many Epochs in all: 10,000 epochs over 8 points must not write 10,000 lines.
+MOST_EPOCHS_TOLD = 500
+EVALUATION_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass gave. Losses are means per item; accuracies in 0..1, None where the task is regress.
+
+    train_*: over the batches as they were learnt from (augmented); val_*: over the validation part, with the weights
+    that would be kept; lr: of the last step. seconds: of learning, without validation.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float | None
+    val_loss: float | None
+    val_accuracy: float | None
+    lr: float
+    seconds: float
+    images_per_second: float
+
+    def row(self) -> dict[str, Any]:
+        """For history.jsonl: no clock times, so that equal runs are equal bytes."""
+        return {k: v for k, v in asdict(self).items() if k not in ("seconds", "images_per_second")}
+
+    def times(self) -> dict[str, Any]:
+        """For timing.jsonl."""
+        return {"epoch": self.epoch, "seconds": round(self.seconds, 4), "images_per_second": round(self.images_per_second, 1)}
+
+
+class Trainer:
+    """A network, its data and its recipe, ready to learn.
+
+    model: the wrapped network; train, val: parts in hand (val may be empty)
+    epochs() learns; kept() is a context in which the model holds the weights that would be saved now.
+    """
+
+    def __init__(
+        self, model: Pixels, train: Split, val: Split, recipe: Recipe, *, augment: Augment | None = None,
+        regress: bool = False, outputs: int, device: str = "cpu", bf16: bool = False,
+    ) -> None:  # fmt: skip
+        self.model, self.recipe, self.augment, self.regress = model, recipe, augment, regress
+        self.device, self.bf16 = torch.device(device), bf16
+        self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.inputs, self.targets = self._resident(train)
+        self.val_inputs, self.val_targets = self._resident(val)
+        weight = balanced(self.targets, outputs).to(self.device) if recipe.balance and not regress else None
+        self.loss = Loss(recipe.loss, outputs, regress=regress, smoothing=recipe.label_smoothing, weight=weight)
+        self.optimizer = make_optimizer(model.network, recipe)
+        self.average = Average(model.network, recipe.ema) if recipe.ema else None
+        self.per_epoch = steps_in(len(self.inputs), recipe.batch)
+        self.steps = recipe.epochs * self.per_epoch
+        self.step = 0
+        self.stop = False                                            # set by whoever wants the loop to end cleanly
+
+    def epochs(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Epoch]:
+        """Learn. progress(step, steps) is called after each step. Raises Diverged on a loss that is not finite."""
+        every = max(1, self.recipe.epochs // MOST_EPOCHS_TOLD)
+        tally = _Tally()
+        for number in range(1, self.recipe.epochs + 1):
+            self.model.train()
+            order = batches(
+                len(self.inputs), self.recipe.batch, seed=self.recipe.seed, epoch=number, shuffle=self.recipe.shuffle
+            )
+            for batch, indices in enumerate(order):
+                tally.add(*self.learn(indices, number, batch), len(indices))
+                if progress:
+                    progress(self.step, self.steps)
+                if self.stop:
+                    break
+            if self.stop or number % every == 0 or number == self.recipe.epochs:
+                yield self._told(number, tally)
+                tally = _Tally()
+            if self.stop:
+                return
+
+    def learn(self, indices: np.ndarray, epoch: int, batch: int) -> tuple[Tensor, Tensor]:
+        """One step of gradient descent on these items -> loss and count of right answers, as tensors on the device."""
+        seed = (self.recipe.seed, epoch, batch)
+        lr = learning_rate(self.recipe, self.step, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))   # dropout
+        picked = torch.from_numpy(indices).to(self.inputs.device)
+        x, target = self._ready(self.inputs[picked]), self.targets[picked]
+        if self.augment:
+            x = self.augment(x, (*seed, 1)).contiguous(memory_format=torch.channels_last)
+        with self._arithmetic():
+            z = self.model(x)                                        # (N, K)
+        loss = self.loss(z.float(), target)
+        if self.device.type == "cpu" and not math.isfinite(loss.item()):
+            raise self._diverged(loss.item(), epoch, lr)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.recipe.clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        if self.average:
+            self.average.update()
+        self.step += 1
+        right = loss.new_zeros(()) if self.regress else (z.detach().argmax(1) == target).sum()
+        return loss.detach(), right
+
+    def kept(self) -> AbstractContextManager[None]:
+        """Inside, the model holds the averaged weights, where there are any."""
+        return _Swapped(self.average) if self.average else nullcontext()
+
+    def validate(self) -> tuple[float | None, float | None]:
+        """Loss and accuracy over the validation part, with the weights that would be kept; None where there is none."""
+        if not len(self.val_inputs):
+            return None, None
+        self.model.eval()
+        total, right = 0.0, 0
+        with torch.inference_mode(), self.kept():
+            for start in range(0, len(self.val_inputs), EVALUATION_CHUNK):
+                chosen = slice(start, start + EVALUATION_CHUNK)
+                target = self.val_targets[chosen]
+                with self._arithmetic():
+                    z = self.model(self._ready(self.val_inputs[chosen])).float()
+                total += self.loss(z, target).item() * len(target)
+                right += 0 if self.regress else int((z.argmax(1) == target).sum())
+        count = len(self.val_inputs)
+        return total / count, None if self.regress else right / count
+
+    def _told(self, number: int, tally: _Tally) -> Epoch:
+        loss, accuracy = tally.means()
+        if not math.isfinite(loss):                                  # found late where each step is not waited for
+            raise self._diverged(loss, number, self.optimizer.param_groups[0]["lr"])
+        val_loss, val_accuracy = self.validate()
+        return Epoch(
+            number, loss, None if self.regress else accuracy, val_loss, val_accuracy,
+            self.optimizer.param_groups[0]["lr"], tally.seconds, tally.count / max(tally.seconds, 1e-9),
+        )  # fmt: skip
+
+    def _diverged(self, loss: float, epoch: int, lr: float) -> Diverged:
+        return Diverged(
+            f"the loss became {loss} at step {self.step + 1} of {self.steps} (epoch {epoch}), at learning rate {lr:.3g}. "
+            f"Try a smaller --lr (say {self.recipe.lr / 10:.2g}), --clip 1, or --warmup 0.1"
+        )
+
+    def _resident(self, split: Split) -> tuple[Tensor, Tensor]:
+        """The whole part as tensors on the device; pictures stay uint8."""
+        inputs = torch.from_numpy(np.ascontiguousarray(split.inputs)).to(self.device)
+        if inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return inputs, torch.from_numpy(np.ascontiguousarray(split.targets)).to(self.device)
+
+    def _ready(self, inputs: Tensor) -> Tensor:
+        """Pixels 0..255 to 0..1; numbers as they are."""
+        return inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.float()
+
+    def _arithmetic(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+
+class _Tally:
+    """Sums over the batches of an epoch, read once at its end so that a GPU is not waited for."""
+
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+        self.rights: list[Tensor] = []
+        self.sizes: list[int] = []
+        self.started = time.perf_counter()
+
+    def add(self, loss: Tensor, right: Tensor, size: int) -> None:
+        self.losses.append(loss)
+        self.rights.append(right)
+        self.sizes.append(size)
+
+    def means(self) -> tuple[float, float]:
+        losses = torch.stack(self.losses).double().cpu()
+        self.count = sum(self.sizes)
+        self.seconds = time.perf_counter() - self.started
+        loss = float(losses @ torch.tensor(self.sizes, dtype=torch.float64)) / self.count
+        return loss, float(torch.stack(self.rights).sum()) / self.count
+
+
+class _Swapped(AbstractContextManager[None]):
+    """The averaged weights in the model, given back on the way out, also when the body fails."""
+
+    def __init__(self, average: Average) -> None:
+        self.average = average
+
+    def __enter__(self) -> None:
+        self.average.swap()
+
+    def __exit__(self, *_: object) -> None:
+        self.average.swap()

@@ -1,0 +1,165 @@
+"""How a network is trained, as data: every setting with its unit and reason.
+
+A recipe is layered: these defaults, then what the network is best trained with, then what the data set suggests,
+then a preset, then a TOML file, then the flags. What the user sets wins, always; the final values and the names of
+those that the user set are written into run.toml. Importing this does not import torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from hubel.errors import InputError, UnknownName
+
+OPTIMIZERS = ("gd", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+LOSSES = ("auto", "cross-entropy", "bce", "mse")
+SCHEDULES = ("constant", "step", "cosine", "one-cycle")
+PRECISIONS = ("auto", "fp32", "bf16")
+KEEPS = ("auto", "last", "best")
+
+# Where the user names an optimizer and no learning rate, the recipe's own rate (for another optimizer) would be wrong.
+USUAL_LR = {
+    "gd": 0.1, "sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of one training."""
+
+    # length
+    epochs: int = 12               # passes over the train part; 0 saves the fresh network
+    batch: int = 128               # items per step; 0 = the whole train part in one step
+    seed: int = 0                  # fixes split, initial weights, shuffling, dropout and augmentation
+    shuffle: bool = True           # a new order each epoch; False = the data's own order
+
+    # optimizer
+    optimizer: str = "adamw"       # gd, sgd, momentum, nesterov, rmsprop, adam, adamw
+    lr: float = 1e-3               # peak step size, for a loss that is a mean over the batch
+    momentum: float = 0.9          # of momentum and nesterov
+    beta1: float = 0.9             # Adam's average of the gradient
+    beta2: float = 0.999           # Adam's average of its square
+    rho: float = 0.9               # RMSprop's average of the squared gradient (Tieleman and Hinton 2012)
+    weight_decay: float = 0.0      # coupled (L2) in all but adamw; biases and norms are left out
+    clip: float = 0.0              # largest norm of the whole gradient; 0 = no limit
+
+    # schedule
+    schedule: str = "cosine"       # constant, step, cosine, one-cycle
+    warmup: float = 0.0            # share of all steps in which the rate rises linearly from 0
+    milestones: tuple[float, ...] = (0.5, 0.75)  # of `step`: shares of training at which the rate is multiplied by gamma
+    gamma: float = 0.1             # of `step`
+
+    # loss
+    loss: str = "auto"             # cross-entropy; mse where the task is regress; bce: a sigmoid per class
+    label_smoothing: float = 0.0   # share of the target spread over all classes
+    balance: bool = False          # weigh classes by 1 / their frequency
+
+    # which weights are kept
+    patience: int = 0              # stop after so many epochs without a better validation loss; 0 = never
+    keep: str = "auto"             # last, or best by validation; auto = best with patience, else last
+    ema: float = 0.0               # decay per step of the averaged weights that are kept; 0 = no averaging
+
+    # arithmetic
+    precision: str = "auto"        # fp32, bf16 (autocast); auto = bf16 where the processor has it and the recipe gains
+    device: str = "auto"           # cpu, cuda, cuda:1, mps; auto = the fastest there is
+    threads: int = 0               # processor threads; 0 = PyTorch's choice
+
+    # augmentation, per picture and epoch
+    shift: float = 0.0             # up to so many pixels each way
+    rotate: float = 0.0            # up to so many degrees each way
+    scale: float = 0.0             # between 1 - scale and 1 + scale
+    flip: bool = False             # left-right with probability 1/2
+    crop: int = 0                  # pad by so many pixels (mirrored edge), cut the size at random
+    multiscale: float = 0.0        # enlarge by up to this share, cut the size at random (VGG's scales)
+    cutout: int = 0                # side of a grey square put anywhere, in pixels
+    brightness: float = 0.0        # add up to this much of the full scale each way
+    colour_pca: float = 0.0        # AlexNet's shift along the principal components of the colours; deviation (0.1 there)
+
+    # answering
+    mirror: bool = False           # answer with the mean over the picture and its mirror image
+
+    def __post_init__(self) -> None:
+        _one_of("optimizer", self.optimizer, OPTIMIZERS)
+        _one_of("loss", self.loss, LOSSES)
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("precision", self.precision, PRECISIONS)
+        _one_of("keep", self.keep, KEEPS)
+        at_least = {
+            "epochs": 0, "batch": 0, "seed": 0, "clip": 0, "patience": 0, "weight_decay": 0, "threads": 0, "lr": 0,
+            "shift": 0, "rotate": 0, "scale": 0, "crop": 0, "cutout": 0, "brightness": 0, "colour_pca": 0, "multiscale": 0,
+        }  # fmt: skip
+        for name, least in at_least.items():
+            if not getattr(self, name) >= least:                     # `not >=` also catches NaN
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("momentum", "beta1", "beta2", "rho", "ema", "label_smoothing", "warmup", "scale", "brightness"):
+            if not 0 <= getattr(self, name) <= 1 or (name not in ("warmup", "brightness") and getattr(self, name) == 1):
+                raise InputError(f"{name} is a share and must lie in [0, 1), got {getattr(self, name)}")
+        if self.seed >= 2**63:
+            raise InputError(f"seed must be under 2**63, got {self.seed}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+def compose(*layers: Mapping[str, Any], user: Mapping[str, Any]) -> Recipe:
+    """One recipe from layers of defaults, later ones over earlier ones, and what the user set over all.
+
+    Two settings follow the user's choice of another one, unless they are set too: the learning rate follows the
+    optimizer, and `gd` (batch gradient descent) takes the whole train part.
+    """
+    settings: dict[str, Any] = {}
+    for layer in layers:
+        settings |= layer
+    chosen = user.get("optimizer")
+    if chosen is not None and chosen != settings.get("optimizer") and "lr" not in user:
+        _one_of("optimizer", chosen, OPTIMIZERS)
+        settings["lr"] = USUAL_LR[chosen]
+    if chosen == "gd" and "batch" not in user:
+        settings["batch"] = 0
+    return Recipe(**checked(settings | dict(user)))
+
+
+def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings with every name known and every value of its type; InputError otherwise."""
+    hints = get_type_hints(Recipe)
+    made: dict[str, Any] = {}
+    for name, value in settings.items():
+        key = name.replace("-", "_")
+        if key not in hints:
+            raise UnknownName("setting", name, hints)
+        made[key] = _as(key, value, hints[key])
+    return made
+
+
+def read_recipe(path: str | Path) -> dict[str, Any]:
+    """Settings from a TOML file: either flat, or under [recipe] as in a run's own run.toml."""
+    path = Path(path)
+    try:
+        stored = tomllib.loads(path.read_text("utf-8"))
+    except OSError as e:
+        raise InputError(f"the recipe {path} cannot be read: {e.strerror}") from e
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise InputError(f"the recipe {path} is not TOML: {e}") from e
+    return checked(stored.get("recipe", stored))
+
+
+def _as(name: str, value: Any, kind: Any) -> Any:
+    """value as the type of its field. An int serves as a float; nothing else is bent."""
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind in (int, str, bool) and type(value) is kind:
+        return value
+    if get_args(kind) and isinstance(value, list | tuple):
+        return tuple(_as(name, v, get_args(kind)[0]) for v in value)
+    wanted = getattr(kind, "__name__", str(kind))
+    raise InputError(f"{name} must be {'a list of numbers' if get_args(kind) else f'of type {wanted}'}, got {value!r}")
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UnknownName(what, value, known)

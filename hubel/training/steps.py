@@ -1,0 +1,123 @@
+"""The parts of one step of gradient descent: the loss, the learning rate, the optimizer, the averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hubel.training.recipe import Recipe
+
+
+class Loss:
+    """The mean loss of a batch.
+
+    cross-entropy: -sum_k t_k log softmax(z)_k, with t the one-hot target, smoothed: (1 - e) t + e / K
+    bce:           binary cross-entropy of sigmoid(z_k) against t_k, mean over classes
+    mse:           classify: mean over classes of (softmax(z)_k - t_k)^2; regress: of (z - target)^2
+    weight: (K,) per class, for `balance`; the mean is then weighted, sum w_n l_n / sum w_n
+    """
+
+    def __init__(self, name: str, outputs: int, *, regress: bool, smoothing: float = 0.0, weight: Tensor | None = None):
+        self.name = "mse" if regress else "cross-entropy" if name == "auto" else name
+        self.outputs, self.regress, self.smoothing, self.weight = outputs, regress, smoothing, weight
+
+    def __call__(self, z: Tensor, target: Tensor) -> Tensor:
+        """z: (N, K) logits   target: (N,) int64, or (N, T) float when regress   ->   scalar"""
+        if self.regress:
+            return F.mse_loss(z, target)
+        if self.name == "cross-entropy":
+            return F.cross_entropy(z, target, weight=self.weight, label_smoothing=self.smoothing)
+        t = F.one_hot(target, self.outputs).to(z.dtype)              # (N, K)
+        t = t * (1 - self.smoothing) + self.smoothing / self.outputs
+        if self.name == "bce":
+            each = F.binary_cross_entropy_with_logits(z, t, reduction="none").mean(1)
+        else:
+            each = (z.softmax(1) - t).square().mean(1)               # (N,)
+        if self.weight is None:
+            return each.mean()
+        w = self.weight[target]
+        return (each * w).sum() / w.sum()
+
+
+def balanced(targets: Tensor, classes: int) -> Tensor:
+    """(K,) weights N / (K n_k): every class counts as much as if all were equally frequent; an absent class 0."""
+    counts = torch.bincount(targets, minlength=classes).double()
+    return torch.where(counts > 0, len(targets) / (classes * counts.clamp(min=1)), 0.0).float()
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """The rate of step `step` (from 0) of `steps`.
+
+    Up to `warmup` the rate rises linearly; after it, with t in [0, 1) the share of the rest that is done:
+    constant 1 · step gamma^(milestones passed, as shares of the whole) · cosine (1 + cos pi t) / 2
+    · one-cycle 1 - t (Smith 2018, a triangle; warmup 0.25 where none is set).
+    """
+    warmup = recipe.warmup or (0.25 if recipe.schedule == "one-cycle" else 0.0)
+    rising = warmup * steps
+    if step < rising:
+        return recipe.lr * min(1.0, (step + 1) / rising)
+    t = (step - rising) / max(1.0, steps - rising)
+    if recipe.schedule == "constant":
+        return recipe.lr
+    if recipe.schedule == "step":
+        return recipe.lr * recipe.gamma ** sum(step >= m * steps for m in recipe.milestones)
+    if recipe.schedule == "cosine":
+        return recipe.lr * (1 + math.cos(math.pi * t)) / 2
+    return recipe.lr * (1 - t)
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimizer of a recipe, fused where PyTorch has it. Weight decay touches matrices and kernels only."""
+    decayed = [p for p in network.parameters() if p.dim() >= 2]
+    others = [p for p in network.parameters() if p.dim() < 2]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [g for g in groups if g["params"]]
+    betas = (recipe.beta1, recipe.beta2)
+    match recipe.optimizer:
+        case "gd" | "sgd":
+            return torch.optim.SGD(groups, recipe.lr, fused=True)
+        case "momentum":
+            return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, fused=True)
+        case "nesterov":
+            return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, recipe.lr, alpha=recipe.rho, eps=1e-7, foreach=True)
+        case "adam":
+            return torch.optim.Adam(groups, recipe.lr, betas, fused=True)
+    return torch.optim.AdamW(groups, recipe.lr, betas, fused=True)
+
+
+class Average:
+    """Exponential moving average of the weights and of the batch-norm statistics (Polyak; Tarvainen and Valpola 2017).
+
+    a <- d a + (1 - d) w after every step, with d = min(decay, (1 + n) / (10 + n)) so that the start is forgotten soon.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay, self.count = decay, 0
+        self.live = [t for t in _floats(network)]
+        self.kept = [t.detach().clone() for t in self.live]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        self.count += 1
+        d = min(self.decay, (1 + self.count) / (10 + self.count))
+        torch._foreach_lerp_(self.kept, self.live, 1 - d)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the live weights and the averaged ones; a second call gives them back."""
+        for live, kept in zip(self.live, self.kept, strict=True):
+            passing = live.clone()
+            live.copy_(kept)
+            kept.copy_(passing)
+
+
+def _floats(network: nn.Module) -> Iterator[Tensor]:
+    for tensor in network.state_dict(keep_vars=True).values():
+        if tensor.is_floating_point():
+            yield tensor.data if isinstance(tensor, nn.Parameter) else tensor
