@@ -1,38 +1,170 @@
-"""The records that data/ hands to the floors above: a Source (what a place offers), a Split (what is in hand)."""
+"""A Source seen through a Preprocess: train, val and test, each decoded when it is first asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
 
 import numpy as np
 
-Kind = Literal["picture", "vector"]
-Task = Literal["classify", "regress"]
-PARTS = ("train", "val", "test")
+from hubel.data import resident, split
+from hubel.data.preprocess import Preprocess
+from hubel.data.records import PARTS, Encoded, Kind, Problem, Source, Split, Task, count, listing, reasons
+from hubel.errors import DataError, InputError, ShapeError
+
+__all__ = ["PARTS", "Dataset", "Kind", "Problem", "Source", "Split", "Task"]
+
+UNREADABLE_AT_MOST = (
+    0.05  # of a part; more means that something is wrong with the place, not with single files
+)
 
 
-@dataclass(frozen=True)
-class Problem:
-    """An item that could not be used, and why."""
+class Dataset:
+    """What training and evaluation hold in hand.
 
-    item: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Split:
-    """One part of a data set, in hand.
-
-    inputs:  (N, C, H, W) uint8 pictures, or (N, D) float32 numbers; possibly memory-mapped, read-only
-    targets: (N,) int64 class indices, or (N, T) float32 when the task is regress
-    items:   a name per row: the path inside the source, or "test/00017"
+    val: the share (0 < val < 1) or number of items that become val instead of what the source or the rule says
+        (split.assign); seed: of that rule
+    progress: told (done, total) while a part is decoded
+    A part that the source does not have is a Split of length 0; an empty train is a DataError.
     """
 
-    inputs: np.ndarray
-    targets: np.ndarray
-    items: Sequence[str]
+    def __init__(
+        self,
+        source: Source,
+        preprocess: Preprocess,
+        *,
+        seed: int = 0,
+        val: float | int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        if source.kind != preprocess.kind:
+            raise InputError(f"{source.name} holds {source.kind}s, but the network takes {preprocess.kind}s")
+        self.source, self.preprocess, self.seed, self._progress = source, preprocess, seed, progress
+        self._columns = columns(source, preprocess)
+        self._parts = source.parts
+        if not source.shared:
+            self._parts = split.assign(source.parts, source.targets, source.items, seed=seed, val=val)
+        self._ready: dict[str, Split] = {}
+        self._problems = list(source.problems)
 
-    def __len__(self) -> int:
-        return len(self.items)
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{part} {n:,}" for part, n in self.sizes.items())
+        return f"Dataset({self.name}, {sizes}, {self.preprocess.shape})"
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def kind(self) -> Kind:
+        return self.source.kind
+
+    @property
+    def task(self) -> Task:
+        return self.source.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.source.classes
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What was skipped so far; grows as parts are decoded."""
+        return tuple(self._problems)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Items per part as assigned, without decoding any."""
+        return {part: len(self._index(part)) for part in PARTS}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Items per part and class as assigned, without decoding any."""
+        if self.source.shared:
+            everywhere = count(np.full(len(self.source), "train"), self.source.targets, self.classes)["train"]
+            return {part: everywhere for part in PARTS}
+        return count(self._parts, self.source.targets, self.classes)
+
+    @property
+    def train(self) -> Split:
+        return self.part("train")
+
+    @property
+    def val(self) -> Split:
+        return self.part("val")
+
+    @property
+    def test(self) -> Split:
+        return self.part("test")
+
+    def part(self, name: str) -> Split:
+        """train, val or test. Raises DataError when over 5 % of it cannot be read, or train lacks a class."""
+        if name not in PARTS:
+            raise InputError(f"no part named {name!r}: it is one of {', '.join(PARTS)}")
+        if name not in self._ready:
+            self._ready[name] = self._open(name)
+        return self._ready[name]
+
+    def _index(self, part: str) -> np.ndarray:
+        return np.arange(len(self.source)) if self.source.shared else np.flatnonzero(self._parts == part)
+
+    def _open(self, part: str) -> Split:
+        source, index = self.source, self._index(part)
+        bad: tuple[Problem, ...] = ()
+        if isinstance(source.rows, Encoded):
+            names = [source.items[i] for i in index]
+            stored = resident.decode(source.rows, index, names, self.preprocess, self._progress)
+            bad = tuple(problem for _, problem in stored.dropped)
+            index = np.delete(index, [row for row, _ in stored.dropped])
+            inputs = stored.pixels
+        else:
+            inputs = source.rows.take(index)
+            if source.kind == "picture":
+                inputs = self.preprocess.pictures(inputs, self._progress)
+            elif self._columns:
+                inputs = np.ascontiguousarray(inputs[:, self._columns])
+        self._check(part, bad, index)
+        self._problems += bad
+        return Split(inputs, source.targets[index], [source.items[i] for i in index])
+
+    def _check(self, part: str, bad: tuple[Problem, ...], kept: np.ndarray) -> None:
+        total = len(bad) + len(kept)
+        if len(bad) > UNREADABLE_AT_MOST * total:
+            raise DataError(
+                f"{len(bad)} of the {total} items in the {part} part of {self.name} cannot be read, more than "
+                f"{UNREADABLE_AT_MOST:.0%}: {reasons(bad)}. Repair or remove them."
+            )
+        if part != "train":
+            return
+        if not total:
+            given = ", ".join(sorted(set(self.source.parts.tolist()) - {""}))
+            raise DataError(f"{self.name} has no items to train on: it has only {given or 'nothing'}")
+        if self.task == "regress":
+            return
+        present = np.bincount(self.source.targets[kept], minlength=len(self.classes))
+        empty = [self.classes[k] for k in np.flatnonzero(present == 0)]
+        if empty:
+            why = f" {len(bad)} items could not be read: {reasons(bad)}." if bad else ""
+            raise DataError(
+                f"{self.name} has no item of {listing(empty)} in train.{why} "
+                "Add pictures of it to the training part, or take the class out of the others."
+            )
+        if len(self.classes) < 2:
+            raise DataError(f"{self.name} has one class, {self.classes[0]!r}: there is nothing to tell apart")
+
+
+def columns(source: Source, preprocess: Preprocess) -> list[int]:
+    """Where the network's columns stand in the source; [] when they stand as they are. Checks the width."""
+    if source.kind != "vector":
+        return []
+    wanted = preprocess.columns
+    if wanted and source.columns and wanted != source.columns:
+        missing = [c for c in wanted if c not in source.columns]
+        if missing:
+            raise DataError(
+                f"{source.name} lacks the columns {listing(missing)} that the network takes; it has {listing(source.columns)}"
+            )
+        return [source.columns.index(c) for c in wanted]
+    if source.shape != preprocess.shape:
+        raise ShapeError(
+            f"{source.name} has {source.shape[0]} columns, the network takes {preprocess.shape[0]}"
+        )
+    return []

@@ -7,13 +7,19 @@ Pictures become uint8 pixels of one shape here; `mean` and `std` are applied ins
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from hubel.data.dataset import Kind
-from hubel.errors import ArtifactError
+from hubel.data.pictures import fit, from_array, grey_or_colour, planes, read_picture, upright
+from hubel.data.records import Kind
+from hubel.errors import ArtifactError, DataError, InputError, ShapeError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Resize = Literal["letterbox", "pad", "stretch", "crop"]
 RESIZES: tuple[str, ...] = get_args(Resize)
@@ -40,7 +46,9 @@ class Preprocess:
     columns: tuple[str, ...] = ()
 
     @staticmethod
-    def to_fit(kind: Kind, natural: tuple[int, ...], wanted: tuple[int, ...], resize: str = "auto") -> Preprocess:
+    def to_fit(
+        kind: Kind, natural: tuple[int, ...], wanted: tuple[int, ...], resize: str = "auto"
+    ) -> Preprocess:
         """natural: the data's own shape; wanted: the network's. `auto` pads up to PAD_AT_MOST pixels, else letterbox."""
         if kind == "vector":
             return Preprocess(kind, wanted)
@@ -48,6 +56,68 @@ class Preprocess:
             grows = [w - n for n, w in zip(natural[1:], wanted[1:], strict=True)]
             resize = "pad" if all(0 <= g <= PAD_AT_MOST for g in grows) else "letterbox"
         return Preprocess(kind, wanted, resize)  # type: ignore[arg-type]
+
+    def picture(self, image: Image | str | Path | bytes | np.ndarray, *, name: str = "") -> np.ndarray:
+        """One picture -> (C, H, W) uint8, as the network receives it.
+
+        image: a path, the bytes of a file, a picture of Pillow, or an array: (H, W), (H, W, C) or (C, H, W),
+            uint8 or float 0..1
+        name: how messages call it, where it is not a path
+        """
+        self._must_be("picture")
+        C, H, W = self.shape
+        if isinstance(image, str | Path | bytes):
+            taken = read_picture(image, name=name, enough=max(H, W))
+        elif hasattr(image, "getexif"):
+            taken = grey_or_colour(upright(image))
+        else:
+            taken = from_array(np.asarray(image), self.shape)
+        if C == 1 and taken.mode != "L":
+            taken = taken.convert("L")
+        return planes(fit(taken, H, W, self.resize), C)
+
+    def pictures(self, batch: np.ndarray, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+        """(N, C, h, w) uint8, C = 1 or 3 -> (N, *shape) uint8: `picture` of each, in one go where nothing is scaled."""
+        self._must_be("picture")
+        (N, C, h, w), (C_out, H, W) = batch.shape, self.shape
+        if batch.shape[1:] == self.shape:
+            return batch
+        padded = self.resize == "pad" and h <= H and w <= W
+        if C in (1, C_out) and C_out in (1, 3) and (padded or (h, w) == (H, W)):
+            top, left = (H - h) // 2, (W - w) // 2
+            out = np.zeros((N, *self.shape), np.uint8)
+            out[:, :, top : top + h, left : left + w] = batch  # one channel fills all
+            return out
+        out = np.empty((N, *self.shape), np.uint8)
+        for n, one in enumerate(batch):
+            out[n] = self.picture(one.transpose(1, 2, 0))
+            if progress and (n + 1) % 512 == 0:
+                progress(n + 1, N)
+        return out
+
+    def vector(self, row: Sequence[float] | Mapping[str, float] | np.ndarray) -> np.ndarray:
+        """One row of numbers, in the order of `columns` or by their names -> (D,) float32."""
+        self._must_be("vector")
+        if isinstance(row, Mapping):
+            missing = [c for c in self.columns if c not in row]
+            if missing or not self.columns:
+                raise DataError(f"the row names {list(row)}, the network expects {list(self.columns)}")
+            row = [row[c] for c in self.columns]
+        try:
+            numbers = np.asarray(row, np.float32).reshape(-1)
+        except (TypeError, ValueError):
+            raise DataError(f"a row must be numbers, but it is {row!r:.80}") from None
+        if numbers.shape != self.shape:
+            raise ShapeError(f"the row has {len(numbers)} numbers, the network expects {self.shape[0]}")
+        if not np.isfinite(numbers).all():
+            raise DataError(
+                f"the row has a number that is not finite at position {int(np.argmin(np.isfinite(numbers)))}"
+            )
+        return numbers
+
+    def _must_be(self, kind: Kind) -> None:
+        if self.kind != kind:
+            raise InputError(f"this network takes a {self.kind} of shape {self.shape}, not a {kind}")
 
     def with_statistics(self, inputs: np.ndarray) -> Preprocess:
         """The same record with mean and std of `inputs` ((N, C, H, W) uint8 or (N, D) float32) filled in."""
@@ -72,7 +142,9 @@ class Preprocess:
         try:
             made = Preprocess(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
         except TypeError as e:
-            raise ArtifactError(f"the stored preprocessing {stored} is not one this version knows: {e}") from e
+            raise ArtifactError(
+                f"the stored preprocessing {stored} is not one this version knows: {e}"
+            ) from e
         if made.kind == "picture" and made.resize not in RESIZES:
             raise ArtifactError(f"the stored resize {made.resize!r} is none of {', '.join(RESIZES)}")
         return made

@@ -1,0 +1,343 @@
+"""Class folders inside a tar, tar.gz or zip, read in place: nothing is ever extracted to disk.
+
+Members are listed once with their offsets. Absolute and `..` names, links and devices are skipped and named. An
+archive is a stranger's file, so what it declares is limited, and limited again while it is read.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import tarfile
+import zipfile
+import zlib
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from hubel.data.layout import PART_OF, Place, arrange, hidden, source_of, unsafe
+from hubel.data.pictures import SUFFIXES, printable
+from hubel.data.records import Encoded, Problem, Source, Task
+from hubel.errors import DataError
+
+ENDINGS = (".tar.gz", ".tgz", ".tar", ".zip")
+MEMBER_AT_MOST = 256 << 20  # bytes of one picture file; MAX_PIXELS as an uncompressed BMP has 192 MB
+RATIO_AT_MOST = 200  # decompressed / compressed from 256 MB on; pictures give 1 to 20, gzip's limit is 1,032
+HEADS = 512  # members of a tar.gz whose bytes are kept while listing, for a look at their headers
+BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    EOFError,
+    OSError,
+    ValueError,
+    zlib.error,
+    NotImplementedError,
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive. at: where its bytes begin, in the (decompressed) tar; its position in the zip's list."""
+
+    name: str
+    at: int
+    size: int
+
+
+class Archive(Encoded):
+    """Pictures that are members of an archive. members[i] is item i."""
+
+    def __init__(self, path: Path, members: Sequence[Member]) -> None:
+        self.path, self.members = path, members
+
+    def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
+        """In the order of the archive, so that the file is read once from front to back."""
+        order = sorted(range(len(index)), key=lambda k: self.members[index[k]].at)
+        with broken_named(self.path):
+            yield from self.read(((k, self.members[index[k]]) for k in order))
+
+    @abstractmethod
+    def read(self, wanted: Iterable[tuple[int, Member]]) -> Iterator[tuple[int, bytes | DataError]]:
+        """The content of each member, which come in the order of the archive."""
+
+    def stamps(self, index: np.ndarray) -> Iterable[str]:
+        stat = self.path.stat()
+        yield f"archive {self.path} {stat.st_size} {stat.st_mtime_ns}"
+        for i in index:
+            yield f"{self.members[i].name} {self.members[i].at} {self.members[i].size}"
+
+    def keep(self, chosen: Sequence[int]) -> None:
+        """From now on item i is what was item chosen[i]."""
+        self.members = [self.members[i] for i in chosen]
+
+
+class Tar(Archive):
+    def read(self, wanted: Iterable[tuple[int, Member]]) -> Iterator[tuple[int, bytes | DataError]]:
+        with self.path.open("rb") as file:
+            for k, member in wanted:
+                file.seek(member.at)
+                yield k, whole(file.read(member.size), member)
+
+
+class TarGz(Archive):
+    """heads: the bytes of some members that were kept while listing, by offset, so that sample() costs nothing."""
+
+    heads: dict[int, bytes]
+
+    def read(self, wanted: Iterable[tuple[int, Member]]) -> Iterator[tuple[int, bytes | DataError]]:
+        with unpacked(self.path) as file:
+            at = 0
+            for k, member in wanted:
+                while at < member.at:
+                    skipped = len(file.read(min(1 << 20, member.at - at)))
+                    if not skipped:
+                        raise EOFError("it ends early")
+                    at += skipped
+                content = file.read(member.size)
+                at += len(content)
+                yield k, whole(content, member)
+
+    def sample(self, index: np.ndarray, most: int = 256) -> Iterator[bytes | Path]:
+        kept = [self.heads[self.members[i].at] for i in index if self.members[i].at in self.heads]
+        return iter(kept[:: max(1, len(kept) // most)])
+
+
+class Zip(Archive):
+    def read(self, wanted: Iterable[tuple[int, Member]]) -> Iterator[tuple[int, bytes | DataError]]:
+        with zipfile.ZipFile(self.path) as file:
+            infos = file.infolist()
+            for k, member in wanted:
+                try:
+                    with file.open(infos[member.at]) as content:
+                        got: bytes | DataError = whole(content.read(member.size + 1), member)
+                except (*BROKEN, RuntimeError) as e:  # RuntimeError: encrypted
+                    got = DataError(f"cannot be unpacked: {printable(str(e))}")
+                yield k, got
+
+
+class Chain(Encoded):
+    """The items of several containers, one after the other."""
+
+    def __init__(self, parts: Sequence[Archive]) -> None:
+        self.parts = parts
+        self.starts = np.cumsum([0, *(len(part.members) for part in parts)])
+
+    def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
+        for part, ks, local in self.shares(index):
+            for j, content in part.stream(local):
+                yield int(ks[j]), content
+
+    def stamps(self, index: np.ndarray) -> Iterable[str]:
+        for part, _, local in self.shares(index):
+            yield from part.stamps(local)
+        yield " ".join(map(str, index))  # in what order the containers are mixed
+
+    def sample(self, index: np.ndarray, most: int = 256) -> Iterator[bytes | Path]:
+        for part, _, local in self.shares(index):
+            yield from part.sample(local, most)
+
+    def shares(self, index: np.ndarray) -> Iterator[tuple[Archive, np.ndarray, np.ndarray]]:
+        """Each container that holds any of `index`: the positions in `index`, and what they are in the container."""
+        holder = np.searchsorted(self.starts, index, side="right") - 1
+        for n, part in enumerate(self.parts):
+            ks = np.flatnonzero(holder == n)
+            if len(ks):
+                yield part, ks, index[ks] - self.starts[n]
+
+
+def whole(content: bytes, member: Member) -> bytes | DataError:
+    if len(content) == member.size:
+        return content
+    return DataError(f"has {len(content):,} bytes where the archive declares {member.size:,}")
+
+
+@contextmanager
+def broken_named(path: Path) -> Iterator[None]:
+    """What a damaged archive raises becomes a DataError that names the file."""
+    try:
+        yield
+    except BROKEN as e:
+        reason = printable(str(e)) or type(e).__name__
+        raise DataError(f"the archive {path} is damaged, or not what its name says: {reason}") from e
+
+
+class Unpacking(io.RawIOBase):
+    """A gzip stream that refuses to grow beyond RATIO_AT_MOST times the file that it comes from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.done = path, 0
+        self.limit = max(256 << 20, RATIO_AT_MOST * path.stat().st_size)
+        self.file = gzip.open(path)  # noqa: SIM115 - closed by close()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        got = self.file.readinto(buffer)
+        self.done += got
+        if self.done > self.limit:
+            raise DataError(
+                f"the archive {self.path} is refused as a decompression bomb: its {self.path.stat().st_size:,} bytes "
+                f"unpack to more than {self.limit:,}"
+            )
+        return got
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+def unpacked(path: Path) -> IO[bytes]:
+    return io.BufferedReader(Unpacking(path), 1 << 18)
+
+
+def ending(path: Path) -> str:
+    """ ".tar.gz", ".tgz", ".tar" or ".zip" in the case that the name has it; "" for other files."""
+    found = [e for e in ENDINGS if path.name.lower().endswith(e)]
+    return path.name[-len(found[0]) :].lower() if found else ""
+
+
+def open_archive(path: Path, *, name: str, task: Task | None = None) -> Source:
+    """Raises DataError when it is damaged, a bomb, or has no class folders."""
+    rows, problems = listed(path)
+    places, more = arrange([member.name for member in rows.members], str(path))
+    rows.keep([place.at for place in places])
+    return source_of(places, [*problems, *more], rows, name=name, location=str(path), task=task)
+
+
+def open_parts(archives: Mapping[str, Path], *, name: str, location: str, task: Task | None = None) -> Source:
+    """One archive of class folders per part ("train", "test" ...). Items are named train/cat/1.png."""
+    places: list[Place] = []
+    problems: list[Problem] = []
+    chain: list[Archive] = []
+    for part, path in archives.items():
+        rows, skipped = listed(path, look=part != "test")
+        here, more = arrange([member.name for member in rows.members], str(path))
+        rows.keep([place.at for place in here])
+        chain.append(rows)
+        places += [replace(place, path=f"{part}/{place.path}", part=part) for place in here]
+        problems += [Problem(f"{path.name}/{p.item}", p.reason) for p in (*skipped, *more)]
+    return source_of(places, problems, Chain(chain), name=name, location=location, task=task)
+
+
+def find_parts(folder: Path) -> dict[str, Path]:
+    """X-train.tar.gz, X-test.tar.gz and perhaps X-val.tar.gz of one X in `folder`; {} without the first two."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        match = (
+            re.fullmatch(r"(.*?)[-_. ]?([A-Za-z]+)", path.name[: -len(ending(path))])
+            if ending(path)
+            else None
+        )
+        if match and match[2].casefold() in PART_OF:
+            found.setdefault(match[1], {})[PART_OF[match[2].casefold()]] = path
+    whole = [parts for parts in found.values() if {"train", "test"} <= parts.keys()]
+    return whole[0] if len(whole) == 1 else {}
+
+
+def listed(path: Path, *, look: bool = True) -> tuple[Archive, list[Problem]]:
+    """Every readable member of an archive, whatever it is, and those that were skipped."""
+    with broken_named(path):
+        return list_zip(path) if ending(path) == ".zip" else list_tar(path, look)
+
+
+def list_tar(path: Path, look: bool) -> tuple[Archive, list[Problem]]:
+    gz = ending(path) != ".tar"
+    found: dict[str, Member] = {}
+    problems: list[Problem] = []
+    heads: dict[int, bytes] = {}
+    with unpacked(path) if gz else path.open("rb") as file:
+        with tarfile.open(fileobj=file, mode="r|" if gz else "r:") as tar:
+            for n, info in enumerate(tar):
+                refused = refused_tar(info)
+                if refused:
+                    problems.append(Problem(printable(info.name), refused))
+                elif info.isreg():
+                    add(found, problems, Member(tidy(info.name), info.offset_data, info.size))
+                    if (
+                        gz
+                        and look
+                        and len(heads) < HEADS
+                        and (n < 64 or n % 64 == 0)
+                        and may_be_looked_at(info.name)
+                    ):
+                        content = tar.extractfile(info)
+                        heads[info.offset_data] = content.read() if content else b""
+                tar.members = []  # type: ignore[assignment]  # the library would keep a record of every member
+    members = list(found.values())
+    if not gz:
+        return Tar(path, members), problems
+    rows = TarGz(path, members)
+    rows.heads = heads
+    return rows, problems
+
+
+def refused_tar(info: tarfile.TarInfo) -> str | None:
+    """Why a member is skipped; None for files and folders that are fine."""
+    if info.issym() or info.islnk():
+        return f"a link (to {printable(info.linkname)})"
+    if not (info.isreg() or info.isdir()):
+        return "a device or another special file"
+    if info.issparse():
+        return "a sparse file"
+    if info.isreg() and info.size > MEMBER_AT_MOST:
+        return f"declares {info.size:,} bytes, more than the {MEMBER_AT_MOST:,} that a picture may have"
+    return unsafe(info.name)
+
+
+def list_zip(path: Path) -> tuple[Archive, list[Problem]]:
+    found: dict[str, Member] = {}
+    problems: list[Problem] = []
+    with zipfile.ZipFile(path) as file:
+        infos = file.infolist()
+    packed, declared = path.stat().st_size, sum(info.file_size for info in infos)
+    if declared > max(256 << 20, RATIO_AT_MOST * packed):
+        raise DataError(
+            f"the archive {path} is refused as a decompression bomb: its {packed:,} bytes declare {declared:,} unpacked"
+        )
+    for at, info in enumerate(infos):
+        refused = refused_zip(info)
+        if refused:
+            problems.append(Problem(printable(info.filename), refused))
+        elif not info.is_dir():
+            add(found, problems, Member(tidy(info.filename), at, info.file_size))
+    return Zip(path, list(found.values())), problems
+
+
+def refused_zip(info: zipfile.ZipInfo) -> str | None:
+    kind = (info.external_attr >> 16) & 0o170000  # the Unix mode, where the archive was made on one
+    if kind == 0o120000:
+        return "a link"
+    if kind not in (0, 0o100000, 0o040000):
+        return "a device or another special file"
+    if info.flag_bits & 1:
+        return "encrypted"
+    if info.file_size > MEMBER_AT_MOST:
+        return f"declares {info.file_size:,} bytes, more than the {MEMBER_AT_MOST:,} that a picture may have"
+    return unsafe(info.filename)
+
+
+def tidy(name: str) -> str:
+    """Pieces joined by one "/": `./cat\\\\1.png` -> `cat/1.png`."""
+    return "/".join(piece for piece in name.replace("\\", "/").split("/") if piece not in ("", "."))
+
+
+def may_be_looked_at(name: str) -> bool:
+    """A picture that is not in a test folder."""
+    pieces = tidy(name).split("/")
+    return Path(pieces[-1]).suffix.lower() in SUFFIXES and not any(
+        PART_OF.get(p.casefold()) == "test" for p in pieces[:-1]
+    )
+
+
+def add(found: dict[str, Member], problems: list[Problem], member: Member) -> None:
+    """The last member of a name counts, as when an archive is unpacked."""
+    if member.name in found and not hidden(member.name):
+        problems.append(Problem(printable(member.name), "twice in the archive: the last one counts"))
+    found[member.name] = member

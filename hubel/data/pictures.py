@@ -1,0 +1,229 @@
+"""From a file, or bytes, to upright 8-bit pixels in L or RGB, and from any size to the one that is wanted.
+
+What a viewer shows is what the network gets: EXIF turns are carried out, 16 bits become 8, palettes become
+colours, the first frame stands for an animation, and transparent parts lie over white.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from hubel.errors import DataError, ShapeError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Only these decoders of Pillow are reachable; the rest (EPS runs Ghostscript, for one) are not for strangers' files.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+SUFFIXES = frozenset(".png .jpg .jpeg .jpe .jfif .webp .gif .bmp .dib .tif .tiff .pgm .ppm .pbm .pnm".split())
+MAX_PIXELS = 64_000_000  # 192 MB once decoded to RGB; a phone's largest photographs have about 50 million
+
+# EXIF 2.32, tag 0x0112: the names of Pillow's transpositions that put the picture upright.
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+
+
+def printable(name: str) -> str:
+    """`name` with control, bidirectional and undecodable characters written out, so that no terminal obeys them."""
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def read_picture(
+    source: str | Path | bytes | BinaryIO,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str = "",
+    enough: int | None = None,
+) -> Image:
+    """Decode the first frame into an upright picture of mode L or RGB.
+
+    name: how messages call it; the path where there is one.
+    enough: sides from this length on will be scaled down anyway: a JPEG more than twice as large in both is
+        decoded at 1/2, 1/4 or 1/8 (in its DCT), which for photographs saves most of the time.
+    Raises DataError when the file is missing, no picture, damaged, or has more than max_pixels.
+    """
+    import io
+
+    from PIL import Image, UnidentifiedImageError
+
+    named = printable(name or (str(source) if isinstance(source, str | Path) else "the picture"))
+    try:
+        with Image.open(
+            io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+        ) as image:
+            check_pixels(image, max_pixels, named)
+            if enough and image.format == "JPEG" and min(image.size) >= 4 * enough:
+                image.draft(image.mode, (2 * enough, 2 * enough))
+            image.load()
+            return grey_or_colour(upright(image))
+    except DataError as e:
+        raise e if str(e).startswith(named) else DataError(f"{named}: {e}") from None
+    except FileNotFoundError:
+        raise DataError(f"{named}: there is no such file") from None
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{named} is no picture, or damaged at its start (read are {', '.join(FORMATS)})"
+        ) from None
+    except Image.DecompressionBombError as e:
+        raise DataError(f"{named} is refused as a decompression bomb: {e}") from None
+    except Exception as e:  # decoders raise nearly anything on hostile bytes
+        raise DataError(f"{named} cannot be decoded: {printable(str(e)) or type(e).__name__}") from e
+
+
+def check_pixels(image: Image, max_pixels: int, named: str) -> None:
+    """Refuse by the header, before any pixel takes memory."""
+    w, h = image.size
+    if w * h > max_pixels:
+        raise DataError(
+            f"{named} has {w} × {h} = {w * h:,} pixels, more than the {max_pixels:,} that are read "
+            "(a small file of that size is a decompression bomb). Make it smaller first."
+        )
+
+
+def upright(image: Image) -> Image:
+    """Turned and mirrored as EXIF says. Damaged EXIF turns nothing."""
+    from PIL import Image
+
+    try:
+        turn = image.getexif().get(0x0112, 1)
+    except Exception:  # a picture with broken EXIF is still a picture
+        return image
+    return image.transpose(Image.Transpose[UPRIGHT[turn]]) if turn in UPRIGHT else image
+
+
+def grey_or_colour(image: Image) -> Image:
+    """Any mode of Pillow to L or RGB."""
+    from PIL import Image
+
+    if image.mode in ("L", "RGB"):
+        # A PNG may name one grey or one colour as transparent without having an alpha channel.
+        return image if "transparency" not in image.info else over_white(image)
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "F" or image.mode.startswith("I"):
+        return Image.fromarray(eight_bits(np.asarray(image)))
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return over_white(image)
+    return image.convert("RGB")  # P, CMYK, YCbCr, HSV, RGBX
+
+
+def over_white(image: Image) -> Image:
+    """Transparent parts become white, as on paper and in every viewer.
+
+    Black would agree with the bars of a letterbox, but the usual transparent picture is dark ink on nothing,
+    and over black it would vanish.
+    """
+    from PIL import Image
+
+    grey = image.mode in ("L", "LA", "La")
+    rgba = image.convert("RGBA")
+    flat = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
+    return flat.convert("L" if grey else "RGB")
+
+
+def eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """(H, W) whole numbers in 0..65535, or floats in 0..1, to uint8. Other values have no known scale: DataError."""
+    low, high = (pixels.min(), pixels.max()) if pixels.size else (0, 0)
+    if pixels.dtype.kind == "f":
+        if not (low >= 0 and high <= 1):  # also false for NaN
+            raise DataError(f"float pixels must lie in 0..1, but here they reach from {low:g} to {high:g}")
+        return np.rint(pixels * 255.0).astype(np.uint8)
+    if low < 0 or high > 65535:
+        raise DataError(f"whole-number pixels must lie in 0..65535, but here they reach from {low} to {high}")
+    return np.rint(pixels * (255 / 65535)).astype(np.uint8)
+
+
+def fit(image: Image, H: int, W: int, resize: str) -> Image:
+    """Bring `image` to height H and width W; see Preprocess.resize for the four ways.
+
+    Scaling is Pillow's bilinear: it averages over the covered area when shrinking, and does not ring as
+    bicubic and Lanczos do, so that black stays black.
+    """
+    from PIL import Image
+
+    w, h = image.size
+    if (h, w) == (H, W):
+        return image
+    bilinear = Image.Resampling.BILINEAR
+    if resize == "stretch":
+        return image.resize((W, H), bilinear)
+    if resize == "crop":
+        scale = max(W / w, H / h)
+        left, top = (w - W / scale) / 2, (h - H / scale) / 2
+        return image.resize((W, H), bilinear, box=(left, top, w - left, h - top))
+    if resize == "letterbox" or h > H or w > W:
+        scale = min(W / w, H / h)
+        image = image.resize((max(1, round(w * scale)), max(1, round(h * scale))), bilinear)
+    canvas = Image.new(image.mode, (W, H))
+    canvas.paste(image, ((W - image.width) // 2, (H - image.height) // 2))
+    return canvas
+
+
+def planes(image: Image, C: int) -> np.ndarray:
+    """A picture of mode L or RGB -> (C, H, W) uint8, C = 1 or 3."""
+    if C not in (1, 3):
+        raise ShapeError(f"a picture has 1 or 3 channels, but {C} are wanted")
+    mode = "L" if C == 1 else "RGB"
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))  # (H, W) or (H, W, 3)
+    return pixels[None] if C == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def from_array(array: np.ndarray, wanted: tuple[int, ...] = ()) -> Image:
+    """(H, W), (H, W, C) or (C, H, W), C = 1, 3 or 4, uint8, bool, uint16 or float 0..1 -> a picture of mode L or RGB.
+
+    Where both ends could be the channels, the reading that agrees with `wanted` (C, H, W) is taken, else C last.
+    """
+    from PIL import Image
+
+    pixels = np.asarray(array)
+    if pixels.ndim == 3:
+        first, last = pixels.shape[0] in (1, 3, 4), pixels.shape[2] in (1, 3, 4)
+        if first and (not last or pixels.shape[1:] == wanted[1:]):
+            pixels = pixels.transpose(1, 2, 0)
+        elif not last:
+            raise ShapeError(f"neither end of {pixels.shape} is a number of channels (1, 3 or 4)")
+        pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    if pixels.ndim != 2 and pixels.ndim != 3 or 0 in pixels.shape:
+        raise ShapeError(f"a picture is (H, W), (H, W, C) or (C, H, W), not {np.shape(array)}")
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    elif pixels.dtype != np.uint8:
+        if pixels.dtype.kind not in "uif":
+            raise ShapeError(f"pixels are uint8, uint16, bool or float 0..1, not {pixels.dtype}")
+        pixels = eight_bits(pixels)
+    return grey_or_colour(Image.fromarray(np.ascontiguousarray(pixels)))
+
+
+def header(source: str | Path | bytes) -> tuple[int, int, bool] | None:
+    """(height, width, is grey) by the header alone, as read_picture would give them; None if it cannot be told."""
+    import io
+
+    from PIL import Image
+
+    try:
+        with Image.open(
+            io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+        ) as image:
+            w, h = image.size
+            if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+                w, h = h, w
+            grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+            if image.mode == "P" and image.palette is not None:
+                colours = np.frombuffer(bytes(image.palette.palette), np.uint8)
+                colours = colours[: len(colours) // 3 * 3].reshape(-1, 3)
+                grey = image.palette.mode == "RGB" and bool((colours == colours[:, :1]).all())
+            return h, w, grey
+    except Exception:  # only a guess at the shape is lost; decoding will name the reason
+        return None
