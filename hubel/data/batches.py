@@ -20,7 +20,7 @@ def batches(count: int, size: int, *, seed: int, epoch: int, shuffle: bool = Tru
     indices = order(seed, epoch, count) if shuffle else np.arange(count)
     size = size or count
     edges = list(range(0, count, size))
-    if len(edges) > 1 and count - edges[-1] == 1:
+    if size > 1 and len(edges) > 1 and count - edges[-1] == 1:
         edges.pop()
     for start, end in zip(edges, [*edges[1:], count], strict=True):
         yield indices[start:end]
@@ -30,4 +30,4 @@ def steps_in(count: int, size: int) -> int:
     """How many batches an epoch has."""
     size = size or count
     full = -(-count // size)
-    return full - 1 if full > 1 and count % size == 1 else full
+    return full - 1 if size > 1 and full > 1 and count % size == 1 else full

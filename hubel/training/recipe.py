@@ -27,61 +27,65 @@ USUAL_LR = {
     "gd": 0.1, "sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3,
 }  # fmt: skip
 
+# What the settings are about; the headings of `hubel train --help`.
+LENGTH, OPTIMIZER, SCHEDULE, LOSS = "Length and order", "Optimizer", "Learning rate", "Loss"
+KEPT, ARITHMETIC, AUGMENT, ANSWER = "Weights kept", "Arithmetic", "Augmentation", "Answering"
+
+
+def setting(default: Any, group: str, help: str) -> Any:  # noqa: A002
+    """A field of Recipe with what `hubel train --help` says of it: meaning, unit, reason."""
+    return dataclasses.field(default=default, metadata={"group": group, "help": help})
+
 
 @dataclass(frozen=True)
 class Recipe:
     """The settings of one training."""
 
-    # length
-    epochs: int = 12               # passes over the train part; 0 saves the fresh network
-    batch: int = 128               # items per step; 0 = the whole train part in one step
-    seed: int = 0                  # fixes split, initial weights, shuffling, dropout and augmentation
-    shuffle: bool = True           # a new order each epoch; False = the data's own order
 
-    # optimizer
-    optimizer: str = "adamw"       # gd, sgd, momentum, nesterov, rmsprop, adam, adamw
-    lr: float = 1e-3               # peak step size, for a loss that is a mean over the batch
-    momentum: float = 0.9          # of momentum and nesterov
-    beta1: float = 0.9             # Adam's average of the gradient
-    beta2: float = 0.999           # Adam's average of its square
-    rho: float = 0.9               # RMSprop's average of the squared gradient (Tieleman and Hinton 2012)
-    weight_decay: float = 0.0      # coupled (L2) in all but adamw; biases and norms are left out
-    clip: float = 0.0              # largest norm of the whole gradient; 0 = no limit
+    # fmt: off
+    epochs: int = setting(12, LENGTH, "passes over the train part; 0 saves the fresh network")
+    batch: int = setting(128, LENGTH, "items per step; 0 = the whole train part in one step")
+    seed: int = setting(0, LENGTH, "fixes split, initial weights, shuffling, dropout and augmentation")
+    shuffle: bool = setting(True, LENGTH, "a new order each epoch, else the data's own")
 
-    # schedule
-    schedule: str = "cosine"       # constant, step, cosine, one-cycle
-    warmup: float = 0.0            # share of all steps in which the rate rises linearly from 0
-    milestones: tuple[float, ...] = (0.5, 0.75)  # of `step`: shares of training at which the rate is multiplied by gamma
-    gamma: float = 0.1             # of `step`
+    optimizer: str = setting("adamw", OPTIMIZER, "gd (batch gradient descent), sgd, momentum, nesterov, rmsprop, adam, adamw")
+    lr: float = setting(1e-3, OPTIMIZER, "peak learning rate, for a loss that is a mean over the batch")
+    momentum: float = setting(0.9, OPTIMIZER, "of momentum and nesterov")
+    beta1: float = setting(0.9, OPTIMIZER, "Adam's average of the gradient")
+    beta2: float = setting(0.999, OPTIMIZER, "Adam's average of its square")
+    rho: float = setting(0.9, OPTIMIZER, "RMSprop's average of the squared gradient")  # Tieleman and Hinton 2012
+    weight_decay: float = setting(0.0, OPTIMIZER, "L2, decoupled in adamw; biases and norms are left out")
+    clip: float = setting(0.0, OPTIMIZER, "largest norm of the whole gradient; 0 = no limit")
 
-    # loss
-    loss: str = "auto"             # cross-entropy; mse where the task is regress; bce: a sigmoid per class
-    label_smoothing: float = 0.0   # share of the target spread over all classes
-    balance: bool = False          # weigh classes by 1 / their frequency
+    schedule: str = setting("cosine", SCHEDULE, "constant, step, cosine, one-cycle")
+    warmup: float = setting(0.0, SCHEDULE, "share of all steps in which the rate rises from 0")
+    milestones: tuple[float, ...] = setting((0.5, 0.75), SCHEDULE, "of step: shares of training where the rate falls")
+    gamma: float = setting(0.1, SCHEDULE, "of step: by what the rate is multiplied there")
 
-    # which weights are kept
-    patience: int = 0              # stop after so many epochs without a better validation loss; 0 = never
-    keep: str = "auto"             # last, or best by validation; auto = best with patience, else last
-    ema: float = 0.0               # decay per step of the averaged weights that are kept; 0 = no averaging
+    loss: str = setting("auto", LOSS, "cross-entropy, bce (a sigmoid per class), mse; auto = cross-entropy, mse for numbers")
+    label_smoothing: float = setting(0.0, LOSS, "share of the target that is spread over all classes")
+    balance: bool = setting(False, LOSS, "weigh each class by 1 / its frequency")
 
-    # arithmetic
-    precision: str = "auto"        # fp32, bf16 (autocast); auto = bf16 where the processor has it and the recipe gains
-    device: str = "auto"           # cpu, cuda, cuda:1, mps; auto = the fastest there is
-    threads: int = 0               # processor threads; 0 = PyTorch's choice
+    patience: int = setting(0, KEPT, "stop after so many epochs without a better validation loss; 0 = never")
+    keep: str = setting("auto", KEPT, "weights to keep: last, or best by validation loss; auto = best with patience, else last")
+    ema: float = setting(0.0, KEPT, "decay per step of an average of the weights, which is kept instead; 0 = none")
 
-    # augmentation, per picture and epoch
-    shift: float = 0.0             # up to so many pixels each way
-    rotate: float = 0.0            # up to so many degrees each way
-    scale: float = 0.0             # between 1 - scale and 1 + scale
-    flip: bool = False             # left-right with probability 1/2
-    crop: int = 0                  # pad by so many pixels (mirrored edge), cut the size at random
-    multiscale: float = 0.0        # enlarge by up to this share, cut the size at random (VGG's scales)
-    cutout: int = 0                # side of a grey square put anywhere, in pixels
-    brightness: float = 0.0        # add up to this much of the full scale each way
-    colour_pca: float = 0.0        # AlexNet's shift along the principal components of the colours; deviation (0.1 there)
+    precision: str = setting("auto", ARITHMETIC, "fp32, bf16; auto = bf16 where the machine computes it natively and the network gains")
+    device: str = setting("auto", ARITHMETIC, "cpu, cuda, cuda:1, mps; auto = the fastest there is")
+    threads: int = setting(0, ARITHMETIC, "processor threads; 0 = PyTorch's choice")
 
-    # answering
-    mirror: bool = False           # answer with the mean over the picture and its mirror image
+    shift: float = setting(0.0, AUGMENT, "move by up to so many pixels each way")
+    rotate: float = setting(0.0, AUGMENT, "turn by up to so many degrees each way")
+    scale: float = setting(0.0, AUGMENT, "resize by up to this share each way")
+    flip: bool = setting(False, AUGMENT, "mirror left-right, every second picture")
+    crop: int = setting(0, AUGMENT, "mirror the edge outwards by so many pixels, cut the size at random")
+    multiscale: float = setting(0.0, AUGMENT, "enlarge by up to this share, cut the size at random (VGG)")
+    cutout: int = setting(0, AUGMENT, "side of a square that is blanked, in pixels")
+    brightness: float = setting(0.0, AUGMENT, "add up to this share of the full scale each way")
+    colour_pca: float = setting(0.0, AUGMENT, "shift colours along their principal components (AlexNet: 0.1)")
+
+    mirror: bool = setting(False, ANSWER, "answer with the mean over a picture and its mirror image")
+    # fmt: on
 
     def __post_init__(self) -> None:
         _one_of("optimizer", self.optimizer, OPTIMIZERS)

@@ -1,0 +1,63 @@
+"""`hubel evaluate RUN [DATA]`: the test part, or other data, measured; predictions and report written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hubel.evaluation.scores import Evaluation
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder.")],
+    data: Annotated[str | None, typer.Argument(help="Other data than the run's own: a name or a path.")] = None,
+    part: Annotated[str, typer.Option(help="Which part is measured: test, val or train.")] = "test",
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
+) -> None:
+    """Measure a trained network on its test part, or on other data, and write the predictions and a report."""
+    from hubel.cli import show
+    from hubel.evaluation import evaluate as measure
+
+    with show.bar("testing", quiet=json_) as bar:
+        found = measure(run, data, part=part, progress=bar.advance)
+    if json_:
+        show.as_json({"run": run, **found.to_dict()})
+        return
+    show.say(headline(found))
+    show.say(f"report   {found.report}")
+    _classes(found)
+
+
+def headline(found: Evaluation) -> str:
+    """The result in one line."""
+    from hubel.cli.show import percent
+
+    facts = found.to_dict()
+    if "accuracy" not in facts:
+        return f"{found.part}     loss {facts['mse']:.4g} (mean squared error) on {facts['items']:,} items of {found.data}"
+    low, high = 100 * facts["accuracy_low"], 100 * facts["accuracy_high"]
+    return (
+        f"{found.part:<8} accuracy {percent(facts['accuracy'])}  (95 % interval {low:.2f} to {high:.2f}, "
+        f"{facts['items']:,} items of {found.data}, {facts['mistakes']:,} mistakes)"
+    )
+
+
+def _classes(found: Evaluation) -> None:
+    from hubel.cli import show
+
+    facts = found.to_dict()
+    rows = facts.get("classes") or []
+    if not rows:
+        return
+    shown = sorted(rows, key=lambda r: r["f1"])[:20] if len(rows) > 20 else rows
+    show.table(
+        ["class", "precision", "recall", "F1", "items"],
+        [(r["name"], *(f"{r[k]:.4f}" for k in ("precision", "recall", "f1")), f"{r['support']:,}") for r in shown],
+        right="precision recall F1 items", title="" if len(rows) <= 20 else f"the 20 of {len(rows)} classes with the lowest F1",
+    )  # fmt: skip
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(evaluate)

@@ -1,0 +1,66 @@
+"""`hubel`: the commands under one roof, and the one place where errors become exit codes.
+
+0 done · 1 our bug · 2 the caller's input is wrong · 3 a stored artifact cannot be trusted or read · 4 stopped early but
+saved · 130 interrupted. Heavy imports happen inside the commands, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hubel.cli import compare, data, describe, evaluate, measure, predict, train, zoo
+from hubel.errors import HubelError
+
+app = typer.Typer(
+    name="hubel",
+    help="Convolutional networks you can read, train, question and serve.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, evaluate, predict, describe, compare, zoo, data, measure):
+    command.add(app)
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from hubel import __version__
+
+        sys.stdout.write(f"hubel {__version__}\n")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The entry point. A traceback reaches the user only for our own bugs."""
+    try:
+        app()
+    except HubelError as e:
+        complain(str(e))
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        sys.exit(130)
+    except OSError as e:
+        # The machine's no: a full disk, a folder that may not be written. Not our bug, and not the caller's data.
+        if e.filename is None and e.errno is None:
+            raise
+        where = f"{e.filename}: " if e.filename else ""
+        complain(f"{where}{e.strerror or e}. Check that the place exists, may be written and has room")
+        sys.exit(2)
+
+
+def complain(text: str) -> None:
+    """One line on standard error, under our name."""
+    from hubel.data.labels import printable
+
+    sys.stderr.write(f"hubel: {printable(text)}\n")
+
+
+if __name__ == "__main__":
+    main()

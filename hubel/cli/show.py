@@ -1,0 +1,139 @@
+"""What the commands print with: one console, tables, and a progress bar that becomes plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from hubel.data.pictures import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+QUIET_SECONDS = 5.0  # between two plain progress lines, where there is no terminal
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where to print. Colour and width are found out by Rich; NO_COLOR and COLUMNS are honoured."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=not (sys.stderr if stderr else sys.stdout).isatty())
+
+
+def say(text: str = "") -> None:
+    """A line of plain text to standard output; what might steer a terminal is taken out."""
+    sys.stdout.write("\n".join(printable(line) for line in text.split("\n")) + "\n")
+    sys.stdout.flush()
+
+
+def as_json(value: Any) -> None:
+    """The result for programs; NaN, which JSON does not know, becomes null."""
+    json.dump(_plain(value), sys.stdout, ensure_ascii=False, indent=2, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: str = "", title: str = "") -> None:
+    """Print a table. right: the names of the columns to align right, separated by spaces (a name's spaces as _)."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, title_style="bold")
+    to_the_right = right.replace("_", " ").split(" ") if "_" not in right else [n.replace("_", " ") for n in right.split()]
+    for column in columns:
+        aligned = "right" if column in to_the_right else "left"
+        drawn.add_column(column, justify=aligned, overflow="fold", no_wrap=aligned == "right")  # type: ignore[arg-type]
+    for row in rows:
+        drawn.add_row(*(Text(printable(str(cell))) for cell in row))
+    console().print(drawn)
+
+
+class Bar:
+    """A progress bar on standard error: advance(done, total) as often as you like; line(text) prints above it."""
+
+    def __init__(self, what: str, rich: Progress | None, unit: str) -> None:
+        self.what, self.rich, self.unit = what, rich, unit
+        self.task: Any = None
+        self.told = self.began = time.monotonic()
+
+    def advance(self, done: int, total: int) -> None:
+        if self.rich is not None:
+            if self.task is None:
+                self.task = self.rich.add_task(self.what, total=total, unit=self.unit)
+            self.rich.update(self.task, completed=done, total=total)
+            return
+        now = time.monotonic()
+        if now - self.told >= QUIET_SECONDS and done < total:
+            left = (now - self.began) / max(done, 1) * (total - done)
+            self.line(f"{self.what} {done:,} of {total:,} {self.unit}, {left:.0f} s left")
+            self.told = now
+
+    def line(self, text: str) -> None:
+        if self.rich is not None:
+            self.rich.console.print(printable(text), highlight=False, markup=False)
+        else:
+            sys.stderr.write(printable(text) + "\n")
+            sys.stderr.flush()
+
+
+@contextmanager
+def bar(what: str, unit: str = "items", *, quiet: bool = False) -> Iterator[Bar]:
+    """A bar for one piece of long work; taken off the screen when the work is done. quiet: nothing is shown at all."""
+    if quiet or not sys.stderr.isatty():
+        made = Bar(what, None, unit)
+        if quiet:
+            made.line = lambda text: None  # type: ignore[method-assign]
+        yield made
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"),
+        _Rate(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console(stderr=True), transient=True, speed_estimate_period=5) as rich:
+        yield Bar(what, rich, unit)
+
+
+def _Rate() -> Any:  # noqa: N802 - a column type made where rich is imported
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="cyan")
+
+    return Rate()
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """0.9953 -> '99.53 %'; a dash for None."""
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def shape(sizes: Sequence[int]) -> str:
+    """(1, 28, 28) -> '1×28×28'."""
+    return "×".join(map(str, sizes))
+
+
+def short(count: float) -> str:
+    """1_234_567 -> '1.23 M'."""
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(count) >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:g}"

@@ -1,0 +1,185 @@
+"""`hubel train DATA`: train a network, measure it on the test part, write the run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from hubel.errors import HubelError, InputError
+from hubel.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from hubel.evaluation.scores import Evaluation
+    from hubel.training.job import Job
+    from hubel.training.loop import Epoch
+
+
+def train(
+    data: Annotated[str, typer.Argument(help="A name (see `hubel data`) or a path: a folder of class folders, an archive of one, IDX, CSV, .npz.")] = "digits",
+    network: Annotated[str | None, typer.Option("--network", "-n", help="A network of the zoo; by default the one for such data.")] = None,
+    hidden: Annotated[str | None, typer.Option(help="Of mlp: sizes of its hidden layers, as 4 or 300,100; none for one neuron.")] = None,
+    arg: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any other argument of the network, as bias=false. May be repeated.")] = None,
+    out: Annotated[str | None, typer.Option("--out", "-o", help="The run folder, exactly. Default: runs/DATA-NETWORK-TIME.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A ready recipe of the network, as fast.")] = None,
+    recipe: Annotated[str | None, typer.Option(metavar="FILE", help="Settings from a TOML file, or another run's run.toml.")] = None,
+    task: Annotated[str | None, typer.Option(help="classify, or regress to real numbers; found out from the data.")] = None,
+    resize: Annotated[str, typer.Option(help="How pictures of another size are fitted: letterbox, pad, stretch, crop; auto.")] = "auto",
+    size: Annotated[str | None, typer.Option("--input", metavar="HxW", help="The size of the pictures that the network receives.")] = None,
+    normalize: Annotated[bool | None, typer.Option("--normalize/--no-normalize", help="Subtract the mean and divide by the deviation of the train part.")] = None,
+    val: Annotated[float | None, typer.Option(help="Share (0.1) or count (5000) of items kept for validation.")] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write event files into the run folder.")] = False,
+    evaluate: Annotated[bool, typer.Option("--evaluate/--no-evaluate", help="Open the test part afterwards and write the report.")] = True,
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
+    **settings: Any,
+) -> None:  # fmt: skip
+    """Train a network on DATA, measure it on the test part, and write everything into one run folder."""
+    from hubel.cli import show
+    from hubel.training.job import prepare
+
+    chosen = {k: v for k, v in settings.items() if v is not None}
+    if "milestones" in chosen:
+        chosen["milestones"] = tuple(_number("--milestones", m) for m in str(chosen["milestones"]).split(","))
+    job = prepare(
+        data, network=network, arguments=_arguments(hidden, arg or []), out=out, preset=preset, recipe=recipe, task=task,
+        resize=resize, input_size=_size(size), normalize=normalize, val=val, tensorboard=tensorboard, **chosen,
+    )  # fmt: skip
+    try:
+        with show.bar(f"reading {job.source.name}", quiet=json_) as bar:
+            job.begin(bar.advance)
+        if not json_:
+            _announce(job)
+        with show.bar("training", "steps", quiet=json_) as bar:
+            for epoch in job.epochs(bar.advance):
+                bar.line(_line(epoch, job.recipe.epochs))
+    except (HubelError, KeyboardInterrupt):
+        job.abandon()
+        raise
+    if evaluate:
+        from hubel.evaluation import evaluate as measure
+
+        run = job.run()
+        with show.bar("testing", quiet=json_) as bar:
+            found = measure(run, progress=bar.advance)
+        _tell(job, found, json_)
+    elif json_:
+        show.as_json({"run": str(job.folder)})
+    else:
+        show.say(f"\nThe run lies in {job.folder}. Measure it with: hubel evaluate {shlex.quote(str(job.folder))}")
+
+
+def _announce(job: Job) -> None:
+    from hubel.cli import show
+    from hubel.zoo.describe import parameters
+
+    counts = job.counts
+    parts = " / ".join(f"{counts[p]:,} {p}" for p in ("train", "val", "test") if counts.get(p))
+    show.say(f"data     {job.source.name}: {parts}, {show.shape(job.source.shape)}, {_what(job)}")
+    trainer = job.trainer
+    precision = "bf16" if trainer.bf16 else "fp32"
+    show.say(
+        f"network  {job.network.name}: {parameters(trainer.model):,} parameters, input {show.shape(job.shape)}, "
+        f"{job.recipe.optimizer}, {job.recipe.epochs} epochs of {trainer.per_epoch:,} steps, {precision} on {trainer.device}"
+    )
+    show.say(f"run      {job.folder}")
+    for problem in job.dataset.problems[:5]:
+        show.say(f"skipped  {problem.item}: {problem.reason}")
+    if len(job.dataset.problems) > 5:
+        show.say(f"skipped  and {len(job.dataset.problems) - 5} more: see `hubel data {shlex.quote(job.source.location)}`")
+
+
+def _what(job: Job) -> str:
+    return f"{len(job.source.classes)} classes" if job.source.task == "classify" else "a regression"
+
+
+def _line(epoch: Epoch, epochs: int) -> str:
+    from hubel.cli.show import percent
+
+    width = len(str(epochs))
+    parts = [f"epoch {epoch.epoch:>{width}}/{epochs}", f"loss {epoch.train_loss:.4f}"]
+    if epoch.train_accuracy is not None:
+        parts.append(f"train {percent(epoch.train_accuracy)}")
+    if epoch.val_accuracy is not None:
+        parts.append(f"val {percent(epoch.val_accuracy)}")
+    elif epoch.val_loss is not None:
+        parts.append(f"val loss {epoch.val_loss:.4f}")
+    parts.append(f"{epoch.images_per_second:,.0f} items/s")
+    return "  ".join(parts)
+
+
+def _tell(job: Job, found: Evaluation, json_: bool) -> None:
+    from hubel.cli import show
+    from hubel.cli.evaluate import headline
+
+    if json_:
+        show.as_json({"run": str(job.folder), **found.to_dict()})
+        return
+    folder = shlex.quote(str(job.folder))
+    show.say()
+    show.say(headline(found))
+    show.say(f"run      {job.folder}")
+    show.say(f"report   {found.report}")
+    show.say("\nTry next:")
+    picture = job.source.kind == "picture"
+    show.say(f"  hubel {'predict ' + folder + ' PICTURE.png' if picture else 'describe ' + folder}")
+    show.say(f"  hubel evaluate {folder}{' OTHER_PICTURES/' if picture else ''}")
+    show.say(f"  hubel train {shlex.quote(str(job.source.location))} --network {'lenet5' if picture else 'mlp --hidden 20,20'}")
+
+
+def _arguments(hidden: str | None, pairs: list[str]) -> dict[str, Any]:
+    """--hidden 300,100 and --arg bias=false as the network's keyword arguments. A value is JSON where it can be."""
+    made: dict[str, Any] = {}
+    if hidden is not None:
+        sizes = [] if hidden.strip() in ("", "none", "0") else hidden.split(",")
+        made["hidden"] = tuple(int(_number("--hidden", s, whole=True)) for s in sizes)
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise InputError(f"--arg takes NAME=VALUE, got {pair!r}")
+        try:
+            made[name.replace("-", "_")] = json.loads(value)
+        except ValueError:
+            made[name.replace("-", "_")] = value
+    return made
+
+
+def _number(option: str, text: str, *, whole: bool = False) -> float:
+    try:
+        return int(text) if whole else float(text)
+    except ValueError:
+        raise InputError(f"{option} takes numbers separated by commas, got {text!r}") from None
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """28 or 28x36 as (height, width)."""
+    if text is None:
+        return None
+    sides = text.lower().replace("×", "x").split("x")
+    if len(sides) > 2 or not all(s.isascii() and s.isdigit() and 0 < int(s) <= 4096 for s in sides):
+        raise InputError(f"--input takes HEIGHTxWIDTH in pixels up to 4096, as 32x32, got {text!r}")
+    return int(sides[0]), int(sides[-1])
+
+
+def _with_recipe_options() -> inspect.Signature:
+    """The signature of `train` with one option per field of Recipe: their one definition is there."""
+    fixed = inspect.signature(train, eval_str=True)
+    parameters = [p for p in fixed.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    hints = get_type_hints(Recipe)
+    for field in dataclasses.fields(Recipe):
+        kind = hints[field.name] if hints[field.name] in (int, float, str, bool) else str
+        name = field.name.replace("_", "-")
+        flags = (f"--{name}/--no-{name}",) if kind is bool else (f"--{name}",)
+        option = typer.Option(*flags, help=field.metadata["help"], rich_help_panel=field.metadata["group"])
+        annotation = Annotated[kind | None, option]
+        parameters.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+    return fixed.replace(parameters=parameters)
+
+
+def add(app: typer.Typer) -> None:
+    train.__signature__ = _with_recipe_options()  # type: ignore[attr-defined]
+    train.__annotations__ = {name: p.annotation for name, p in train.__signature__.parameters.items()}  # type: ignore[attr-defined]
+    app.command()(train)
