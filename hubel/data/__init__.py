@@ -1,4 +1,4 @@
-"""Pictures and numbers in: from a name or a path to a Source, from a Source to a Dataset of train, val and test."""
+"""Pictures and numbers in: a name or a path becomes a Source, a Source a Dataset of train, val and test."""
 
 from hubel.data.dataset import Dataset as Dataset
 from hubel.data.pictures import read_picture as read_picture

@@ -1,7 +1,7 @@
 """Class folders inside a tar, tar.gz or zip, read in place: nothing is ever extracted to disk.
 
-Members are listed once with their offsets. Absolute and `..` names, links and devices are skipped and named. An
-archive is a stranger's file, so what it declares is limited, and limited again while it is read.
+Members are listed once with their offsets. Absolute and `..` names, links and devices are skipped and named.
+An archive is a stranger's file, so what it declares is limited, and limited again while it is read.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from typing import IO, Any
 import numpy as np
 
 from hubel.data.layout import PART_OF, Place, arrange, hidden, source_of, unsafe
-from hubel.data.pictures import SUFFIXES, printable
+from hubel.data.pictures import looks_like_picture, printable
 from hubel.data.records import Encoded, Problem, Source, Task
 from hubel.errors import DataError
 
 ENDINGS = (".tar.gz", ".tgz", ".tar", ".zip")
 MEMBER_AT_MOST = 256 << 20  # bytes of one picture file; MAX_PIXELS as an uncompressed BMP has 192 MB
 RATIO_AT_MOST = 200  # decompressed / compressed from 256 MB on; pictures give 1 to 20, gzip's limit is 1,032
-HEADS = 512  # members of a tar.gz whose bytes are kept while listing, for a look at their headers
+HEADS, HEAD = 256, 1 << 16  # how many members of a tar.gz, and how many bytes, are kept for natural()
 BROKEN = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -43,7 +43,7 @@ BROKEN = (
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive. at: where its bytes begin, in the (decompressed) tar; its position in the zip's list."""
+    """A file in an archive. at: where its bytes begin in the unpacked tar, or its place in a zip's list."""
 
     name: str
     at: int
@@ -58,9 +58,9 @@ class Archive(Encoded):
 
     def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
         """In the order of the archive, so that the file is read once from front to back."""
-        order = sorted(range(len(index)), key=lambda k: self.members[index[k]].at)
+        order = sorted(range(len(index)), key=lambda k: self.members[int(index[k])].at)
         with broken_named(self.path):
-            yield from self.read(((k, self.members[index[k]]) for k in order))
+            yield from self.read((k, self.members[int(index[k])]) for k in order)
 
     @abstractmethod
     def read(self, wanted: Iterable[tuple[int, Member]]) -> Iterator[tuple[int, bytes | DataError]]:
@@ -86,7 +86,7 @@ class Tar(Archive):
 
 
 class TarGz(Archive):
-    """heads: the bytes of some members that were kept while listing, by offset, so that sample() costs nothing."""
+    """heads: the bytes of some members, kept while listing, by offset: sample() then costs nothing."""
 
     heads: dict[int, bytes]
 
@@ -143,7 +143,7 @@ class Chain(Encoded):
             yield from part.sample(local, most)
 
     def shares(self, index: np.ndarray) -> Iterator[tuple[Archive, np.ndarray, np.ndarray]]:
-        """Each container that holds any of `index`: the positions in `index`, and what they are in the container."""
+        """Each container that holds any of `index`, the positions there, and what it calls these items."""
         holder = np.searchsorted(self.starts, index, side="right") - 1
         for n, part in enumerate(self.parts):
             ks = np.flatnonzero(holder == n)
@@ -173,7 +173,7 @@ class Unpacking(io.RawIOBase):
     def __init__(self, path: Path) -> None:
         self.path, self.done = path, 0
         self.limit = max(256 << 20, RATIO_AT_MOST * path.stat().st_size)
-        self.file = gzip.open(path)  # noqa: SIM115 - closed by close()
+        self.file = gzip.open(path)  # noqa: SIM115 - close() gives it back
 
     def readable(self) -> bool:
         return True
@@ -183,8 +183,8 @@ class Unpacking(io.RawIOBase):
         self.done += got
         if self.done > self.limit:
             raise DataError(
-                f"the archive {self.path} is refused as a decompression bomb: its {self.path.stat().st_size:,} bytes "
-                f"unpack to more than {self.limit:,}"
+                f"the archive {self.path} is refused as a decompression bomb: its "
+                f"{self.path.stat().st_size:,} bytes unpack to more than {self.limit:,}"
             )
         return got
 
@@ -195,6 +195,17 @@ class Unpacking(io.RawIOBase):
 
 def unpacked(path: Path) -> IO[bytes]:
     return io.BufferedReader(Unpacking(path), 1 << 18)
+
+
+@contextmanager
+def opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    """A tar, or a tar.gz read strictly from front to back."""
+    gz = ending(path) != ".tar"
+    with (
+        unpacked(path) if gz else path.open("rb") as file,
+        tarfile.open(fileobj=file, mode="r|" if gz else "r:") as tar,
+    ):
+        yield tar
 
 
 def ending(path: Path) -> str:
@@ -227,7 +238,7 @@ def open_parts(archives: Mapping[str, Path], *, name: str, location: str, task: 
 
 
 def find_parts(folder: Path) -> dict[str, Path]:
-    """X-train.tar.gz, X-test.tar.gz and perhaps X-val.tar.gz of one X in `folder`; {} without the first two."""
+    """X-train.tar.gz, X-test.tar.gz and perhaps X-val.tar.gz of one X; {} without the first two."""
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.iterdir()):
         match = (
@@ -252,24 +263,17 @@ def list_tar(path: Path, look: bool) -> tuple[Archive, list[Problem]]:
     found: dict[str, Member] = {}
     problems: list[Problem] = []
     heads: dict[int, bytes] = {}
-    with unpacked(path) if gz else path.open("rb") as file:
-        with tarfile.open(fileobj=file, mode="r|" if gz else "r:") as tar:
-            for n, info in enumerate(tar):
-                refused = refused_tar(info)
-                if refused:
-                    problems.append(Problem(printable(info.name), refused))
-                elif info.isreg():
-                    add(found, problems, Member(tidy(info.name), info.offset_data, info.size))
-                    if (
-                        gz
-                        and look
-                        and len(heads) < HEADS
-                        and (n < 64 or n % 64 == 0)
-                        and may_be_looked_at(info.name)
-                    ):
-                        content = tar.extractfile(info)
-                        heads[info.offset_data] = content.read() if content else b""
-                tar.members = []  # type: ignore[assignment]  # the library would keep a record of every member
+    with opened_tar(path) as tar:
+        for n, info in enumerate(tar):
+            refused = refused_tar(info)
+            if refused:
+                problems.append(Problem(printable(info.name), refused))
+            elif info.isreg():
+                add(found, problems, Member(tidy(info.name), info.offset_data, info.size))
+                wanted = gz and look and len(heads) < HEADS and (n < HEADS // 4 or n % 64 == 0)
+                if wanted and may_be_looked_at(info.name) and (content := tar.extractfile(info)):
+                    heads[info.offset_data] = content.read(HEAD)
+            tar.members = []  # type: ignore[attr-defined]  # else a record of every member stays
     members = list(found.values())
     if not gz:
         return Tar(path, members), problems
@@ -299,7 +303,8 @@ def list_zip(path: Path) -> tuple[Archive, list[Problem]]:
     packed, declared = path.stat().st_size, sum(info.file_size for info in infos)
     if declared > max(256 << 20, RATIO_AT_MOST * packed):
         raise DataError(
-            f"the archive {path} is refused as a decompression bomb: its {packed:,} bytes declare {declared:,} unpacked"
+            f"the archive {path} is refused as a decompression bomb: its {packed:,} bytes declare "
+            f"{declared:,} unpacked"
         )
     for at, info in enumerate(infos):
         refused = refused_zip(info)
@@ -331,7 +336,7 @@ def tidy(name: str) -> str:
 def may_be_looked_at(name: str) -> bool:
     """A picture that is not in a test folder."""
     pieces = tidy(name).split("/")
-    return Path(pieces[-1]).suffix.lower() in SUFFIXES and not any(
+    return looks_like_picture(pieces[-1]) and not any(
         PART_OF.get(p.casefold()) == "test" for p in pieces[:-1]
     )
 

@@ -17,8 +17,8 @@ def digits(task: Task | None = None) -> Source:
     marked = labels.from_array(found.target, task or "classify", "digits")
     items = [f"{i:04d}" for i in range(len(pixels))]
     return Source(
-        "digits", "digits", "picture", marked.task, marked.classes, items, marked.targets, np.full(len(items), "", "<U5"),
-        (1, 8, 8), Held(pixels),
+        "digits", "digits", "picture", marked.task, marked.classes, items, marked.targets,
+        np.full(len(items), "", "<U5"), (1, 8, 8), Held(pixels),
     )  # fmt: skip
 
 
@@ -30,15 +30,15 @@ def points(task: Task | None = None) -> Source:
 
 def sum_below_one(task: Task | None = None) -> Source:
     """The lectures' 32 points of the unit square, each with whether x0 + x1 < 1."""
-    x = np.random.RandomState(23455).rand(32, 2)  # noqa: NPY002 - the lectures' very numbers
+    x = np.random.RandomState(23455).rand(32, 2)  # the legacy generator: the lectures' very numbers
     return toy("sum-below-one", x.astype(np.float32), (x.sum(1) < 1).astype(np.int64), task)
 
 
 def toy(name: str, x: np.ndarray, y: np.ndarray, task: Task | None) -> Source:
-    """All items are train, val and test at once, as in the lectures: the numbers show fitting, not generalising."""
+    """All items are train, val and test at once, as in the lectures: what is measured is fitting."""
     marked = labels.from_array(y, task or "classify", name)
     items = [f"{i:02d}" for i in range(len(x))]
     return Source(
-        name, name, "vector", marked.task, marked.classes, items, marked.targets, np.full(len(x), "", "<U5"), (2,),
-        Held(x), columns=("x0", "x1"), shared=True,
+        name, name, "vector", marked.task, marked.classes, items, marked.targets, np.full(len(x), "", "<U5"),
+        (2,), Held(x), columns=("x0", "x1"), shared=True,
     )  # fmt: skip

@@ -1,15 +1,14 @@
-"""CIFAR-10's official "python version". Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images".
+"""CIFAR-10's official "python version". Krizhevsky 2009, "Learning Multiple Layers of Features ...".
 
 Five training files and a test file, each a pickled dict: b"data" (10000, 3072) uint8, the red, green and blue
-planes of 32×32 row by row, b"labels" 0..9, b"filenames". A pickle can name any function to be called; here it can
-name four, and what answers to those names are the plain classes of this file, so nothing of it is executed.
+planes of 32×32 row by row, b"labels" 0..9, b"filenames". A pickle can name any function to be called; here
+it can name four, and what answers to those names is defined in this file, so nothing is executed.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import IO, Any, NoReturn
 import numpy as np
 
 from hubel.data import labels
-from hubel.data.archive import broken_named, ending, unpacked
+from hubel.data.archive import broken_named, opened_tar
 from hubel.data.records import Arrays, Source, Task
 from hubel.errors import DataError
 
@@ -94,14 +93,10 @@ def members(place: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
         if place.is_dir():
             yield ((f, io.BytesIO(limited(place / f))) for f in sorted(wanted) if (place / f).is_file())
             return
-        packed = ending(place) != ".tar"
-        with unpacked(place) if packed else place.open("rb") as file:
-            with tarfile.open(fileobj=file, mode="r|" if packed else "r:") as tar:
-                regular = (info for info in tar if info.isreg() and info.size <= AT_MOST)
-                named = ((info.name.split("/")[-1], info) for info in regular)
-                yield (
-                    (n, content) for n, info in named if n in wanted and (content := tar.extractfile(info))
-                )
+        with opened_tar(place) as tar:
+            regular = (info for info in tar if info.isreg() and info.size <= AT_MOST)
+            named = ((info.name.split("/")[-1], info) for info in regular)
+            yield ((n, content) for n, info in named if n in wanted and (content := tar.extractfile(info)))
 
 
 def limited(path: Path) -> bytes:
@@ -148,9 +143,9 @@ class Array:
             and len(state) == 5
             and isinstance(state[4], bytes)
             and isinstance(state[2], Type)
+            and state[2].code == "u1"
         ):
-            if state[2].code == "u1":
-                self.fortran, self.content = bool(state[3]), state[4]
+            self.fortran, self.content = bool(state[3]), state[4]
 
 
 class Type:
@@ -163,7 +158,7 @@ class Type:
 
 
 def reconstruct(*_: Any) -> Array:
-    """Stands in for numpy's _reconstruct(ndarray, (0,), b"b"), which makes the array that a state is then given to."""
+    """Stands in for numpy's _reconstruct(ndarray, (0,), b"b"): the array that is then given a state."""
     return Array()
 
 

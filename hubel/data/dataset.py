@@ -21,8 +21,8 @@ UNREADABLE_AT_MOST = (
 class Dataset:
     """What training and evaluation hold in hand.
 
-    val: the share (0 < val < 1) or number of items that become val instead of what the source or the rule says
-        (split.assign); seed: of that rule
+    val: the share (0 < val < 1) or number of items that become val instead of what the source or the rule
+        (split.assign) says; seed: of that rule
     progress: told (done, total) while a part is decoded
     A part that the source does not have is a Split of length 0; an empty train is a DataError.
     """
@@ -47,7 +47,7 @@ class Dataset:
         self._problems = list(source.problems)
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{part} {n:,}" for part, n in self.sizes.items())
+        sizes = ", ".join(f"{part} {n:,}" for part, n in self.counts().items())
         return f"Dataset({self.name}, {sizes}, {self.preprocess.shape})"
 
     @property
@@ -71,16 +71,15 @@ class Dataset:
         """What was skipped so far; grows as parts are decoded."""
         return tuple(self._problems)
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Items per part as assigned, without decoding any."""
+    def counts(self) -> dict[str, int]:
+        """Items in train, val and test as assigned, without decoding any."""
         return {part: len(self._index(part)) for part in PARTS}
 
-    def counts(self) -> dict[str, dict[str, int]]:
+    def class_counts(self) -> dict[str, dict[str, int]]:
         """Items per part and class as assigned, without decoding any."""
         if self.source.shared:
             everywhere = count(np.full(len(self.source), "train"), self.source.targets, self.classes)["train"]
-            return {part: everywhere for part in PARTS}
+            return dict.fromkeys(PARTS, everywhere)
         return count(self._parts, self.source.targets, self.classes)
 
     @property
@@ -129,8 +128,8 @@ class Dataset:
         total = len(bad) + len(kept)
         if len(bad) > UNREADABLE_AT_MOST * total:
             raise DataError(
-                f"{len(bad)} of the {total} items in the {part} part of {self.name} cannot be read, more than "
-                f"{UNREADABLE_AT_MOST:.0%}: {reasons(bad)}. Repair or remove them."
+                f"{len(bad)} of the {total} items in the {part} part of {self.name} cannot be read, "
+                f"more than {UNREADABLE_AT_MOST:.0%}: {reasons(bad)}. Repair or remove them."
             )
         if part != "train":
             return
@@ -160,7 +159,8 @@ def columns(source: Source, preprocess: Preprocess) -> list[int]:
         missing = [c for c in wanted if c not in source.columns]
         if missing:
             raise DataError(
-                f"{source.name} lacks the columns {listing(missing)} that the network takes; it has {listing(source.columns)}"
+                f"{source.name} lacks the columns {listing(missing)} that the network takes; it has "
+                f"{listing(source.columns)}"
             )
         return [source.columns.index(c) for c in wanted]
     if source.shape != preprocess.shape:

@@ -1,4 +1,4 @@
-"""A folder of class folders on disk, optionally under train/ val/ test/. Nothing is read but names, sizes and times."""
+"""A folder of class folders on disk, optionally under train/ val/ test/: names, sizes and times are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from hubel.errors import DataError
 class Files(Encoded):
     """Pictures that are files of their own.
 
-    names: of the items, relative to `root` or absolute; sizes and mtimes: bytes and nanoseconds, -1 where unknown
+    names: of the items, relative to `root` or absolute; sizes and mtimes: bytes and nanoseconds, -1 where
+        unknown
     """
 
     def __init__(self, root: Path, names: Sequence[str], sizes: Sequence[int], mtimes: Sequence[int]) -> None:

@@ -1,6 +1,6 @@
 """IDX, the format of MNIST. LeCun, "The MNIST database of handwritten digits", section "File formats".
 
-    bytes 0-1: zero · byte 2: type of a value (8 = uint8) · byte 3: number of axes D · D big-endian 32-bit sizes · values
+    00 00 · type of a value (08 = uint8) · number of axes D · D big-endian 32-bit sizes · values
     so "magic 2051" is 0x00000803, uint8 with three axes, and "magic 2049" is 0x00000801
 
 A header is believed only after the file's own size has been compared with it. Pixels of the test part stay
@@ -73,7 +73,7 @@ class Pair:
 
 
 def find_pairs(folder: Path) -> list[Pair]:
-    """Images and labels that belong together, train first. Raises DataError naming the file that lacks its other."""
+    """Images and labels that belong together, train first. DataError names a file that lacks its other."""
     found: dict[tuple[str, str], dict[str, Path]] = {}
     for path in sorted(folder.iterdir(), reverse=True):  # reversed, so that of x and x.gz the plain one stays
         match = NAME.fullmatch(path.name)
@@ -168,8 +168,9 @@ def read_header(file: BinaryIO, path: Path) -> tuple[str, tuple[int, ...]]:
         magic = file.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= 4:
             raise DataError(
-                f"{path} is no IDX file: it begins with {magic.hex(' ') or 'nothing'}, expected is 00 00, a type "
-                "(08 = uint8) and the number of axes (01 to 04); images begin with 00 00 08 03 (magic 2051)"
+                f"{path} is no IDX file: it begins with {magic.hex(' ') or 'nothing'}, expected is "
+                "00 00, a type (08 = uint8) and the number of axes (01 to 04); images begin with 00 00 08 03 "
+                "(magic 2051)"
             )
         sizes = file.read(4 * magic[3])
         if len(sizes) < 4 * magic[3]:
@@ -194,9 +195,9 @@ def read(path: Path, axes: int | None) -> np.ndarray:
         expected = dtype.itemsize * int(np.prod([int(n) for n in sizes], dtype=object))
         check_size(path, expected, 4 + 4 * len(sizes))
         values = np.empty(expected, np.uint8)
-        got = 0
+        room, got = memoryview(values.data), 0
         try:
-            while got < expected and (n := file.readinto(memoryview(values)[got : got + (1 << 24)])):  # type: ignore[attr-defined]
+            while got < expected and (n := file.readinto(room[got : got + (1 << 24)])):  # type: ignore[attr-defined]
                 got += n
             more = got == expected and bool(file.read(1))
         except (EOFError, OSError, zlib.error) as e:
@@ -222,11 +223,13 @@ def check_size(path: Path, expected: int, header: int) -> None:
     if not packed(path):
         if on_disk - header < expected:
             raise DataError(
-                f"{path} is truncated: its header promises {expected:,} bytes of values, it holds {on_disk - header:,}"
+                f"{path} is truncated: its header promises {expected:,} bytes of values, it holds "
+                f"{on_disk - header:,}"
             )
     elif expected > max(256 << 20, RATIO_AT_MOST * on_disk):
         raise DataError(
-            f"{path} is refused as a decompression bomb: {on_disk:,} bytes declare {expected:,} bytes of values"
+            f"{path} is refused as a decompression bomb: {on_disk:,} bytes declare "
+            f"{expected:,} bytes of values"
         )
 
 

@@ -38,8 +38,8 @@ def named(labels: Sequence[str], where: str) -> Labels:
         folded = unicodedata.normalize("NFC", name).casefold()
         if folded in by_folded:
             raise DataError(
-                f"{where}: the classes {printable(by_folded[folded])!r} and {printable(name)!r} differ only by case. "
-                "Rename one so that they are one class or clearly two."
+                f"{where}: the classes {printable(by_folded[folded])!r} and {printable(name)!r} differ only "
+                "by case. Rename one so that they are one class or clearly two."
             )
         by_folded[folded] = name
     at = {name: i for i, name in enumerate(distinct)}
@@ -103,7 +103,8 @@ def from_array(values: np.ndarray, task: Task | None, where: str, names: Sequenc
             )
         return Labels("regress", (), y.reshape(len(y), -1).astype(np.float32))
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.ndim != 1 or y.dtype.kind not in "iubUS" and not (y.dtype.kind == "f" and (y == np.floor(y)).all()):
+    whole = y.dtype.kind == "f" and bool((y == np.floor(y)).all())
+    if y.ndim != 1 or (y.dtype.kind not in "iubUS" and not whole):
         raise DataError(
             f"{where}: class labels must be (N,) whole numbers or text, not {y.dtype} {y.shape}. "
             "Real-valued targets need --task regress."
@@ -125,6 +126,7 @@ def check_range(y: np.ndarray, names: Sequence[str], where: str) -> None:
     outside = np.flatnonzero((y < 0) | (y >= len(names)))
     if len(outside):
         raise DataError(
-            f"{where}: label {int(y[outside[0]])} of item {int(outside[0])} is outside of 0..{len(names) - 1} "
+            f"{where}: label {int(y[outside[0]])} of item {int(outside[0])} is outside of "
+            f"0..{len(names) - 1} "
             f"({len(names)} classes: {listing(list(names))}); {len(outside)} of {len(y)} labels are."
         )

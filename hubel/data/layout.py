@@ -9,12 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from hubel.data import labels
-from hubel.data.pictures import SUFFIXES, header, printable
+from hubel.data.pictures import header, looks_like_picture, printable
 from hubel.data.records import Encoded, Problem, Source, Task, listing
 from hubel.errors import DataError
 
@@ -54,8 +54,8 @@ def unsafe(name: str) -> str | None:
 def arrange(paths: Sequence[str], where: str) -> tuple[list[Place], list[Problem]]:
     """The pictures among `paths` ("/" between the pieces), each with class and part, sorted by path.
 
-    A folder around everything ("dataset/cat/1.png") is looked through. Below its class, a picture may lie at any
-    depth. Raises DataError when there is no class folder at all.
+    A folder around everything ("dataset/cat/1.png") is looked through. Below its class, a picture may lie at
+    any depth. Raises DataError when there is no class folder at all.
     """
     split = [(at, tuple(path.split("/"))) for at, path in enumerate(paths) if path and not hidden(path)]
     around = depth_of_wrapping([pieces for _, pieces in split])
@@ -67,7 +67,7 @@ def arrange(paths: Sequence[str], where: str) -> tuple[list[Place], list[Problem
     for at, pieces in split:
         path, rest = "/".join(pieces), pieces[around:]
         part = PART_OF.get(rest[0].casefold(), "") if in_parts else ""
-        if PurePosixPath(path).suffix.lower() not in SUFFIXES:
+        if not looks_like_picture(path):
             if len(rest) > 1:  # a README beside the class folders is no item
                 problems.append(Problem(printable(path), "not a picture by its name"))
         elif in_parts and not part:
@@ -85,7 +85,7 @@ def arrange(paths: Sequence[str], where: str) -> tuple[list[Place], list[Problem
 def depth_of_wrapping(split: Sequence[tuple[str, ...]]) -> int:
     """How many folders lie around everything before the classes or the parts begin."""
     depth = 0
-    pictures = [p for p in split if PurePosixPath(p[-1]).suffix.lower() in SUFFIXES]
+    pictures = [p for p in split if looks_like_picture(p[-1])]
     while pictures:
         tops = {p[depth] for p in pictures if len(p) > depth + 2}
         if (
@@ -101,7 +101,7 @@ def depth_of_wrapping(split: Sequence[tuple[str, ...]]) -> int:
 def no_classes(where: str, files: int, problems: Sequence[Problem]) -> str:
     loose = sum(p.reason == "not in a class folder" for p in problems)
     if loose:
-        return f"{where} holds {loose} pictures but no class folders. Put each class into a folder of its name: cat/1.png"
+        return f"{where} holds {loose} pictures but no class folders. Put each class into its own: cat/1.png"
     found = f"{files} files, but no picture in a class folder" if files else "nothing"
     return f"{where} holds {found}. Expected are class folders of pictures (cat/1.png), or train/cat/1.png"
 
@@ -125,8 +125,8 @@ def source_of(
     shape, uniform = natural(rows.sample(looked_at if len(looked_at) else np.arange(len(places))))
     notes = alone(places) if marked.task == "classify" else []
     return Source(
-        name, location, "picture", marked.task, marked.classes, items, marked.targets, parts, shape, rows, uniform,
-        problems=(*problems, *notes),
+        name, location, "picture", marked.task, marked.classes, items, marked.targets, parts, shape, rows,
+        uniform, problems=(*problems, *notes),
     )  # fmt: skip
 
 

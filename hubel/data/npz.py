@@ -1,7 +1,8 @@
 """Arrays in an .npz: x and y, or x_train, y_train, x_test, y_test as in Keras's mnist.npz. Never unpickled.
 
-x is (N, D) numbers, or (N, H, W), (N, H, W, C), (N, C, H, W) pixels: uint8, other whole numbers 0..255, or floats
-0..1. y is (N,) whole numbers or text for classes, floats (N,) or (N, T) for a regression. `classes` may name them.
+x is (N, D) numbers, or (N, H, W), (N, H, W, C), (N, C, H, W) pixels: uint8, other whole numbers 0..255, or
+floats 0..1. y is (N,) whole numbers or text for classes, floats (N,) or (N, T) for a regression; an array
+`classes` may name the classes 0, 1, ...
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ BROKEN = (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error, NotImpl
 
 
 def open_npz(path: Path, *, name: str, task: Task | None = None) -> Source:
-    """Raises DataError when an array is missing, damaged, of Python objects, or of another length than its labels."""
+    """Raises DataError when an array is missing, damaged, pickled, or of another length than its labels."""
     file = Npz(path)
     found = file.parts()
     values, parts, items = [], [], []
@@ -45,8 +46,8 @@ def open_npz(path: Path, *, name: str, task: Task | None = None) -> Source:
     kind, shape = file.natural([x for x, _ in found.values()])
     rows = NpzRows(file, [x for x, _ in found.values()], kind, shape)
     return Source(
-        name, str(path), kind, marked.task, marked.classes, items, marked.targets, np.array(parts, "<U5"), shape, rows,
-        columns=tuple(f"x{i + 1}" for i in range(shape[0])) if kind == "vector" else (),
+        name, str(path), kind, marked.task, marked.classes, items, marked.targets, np.array(parts, "<U5"),
+        shape, rows, columns=tuple(f"x{i + 1}" for i in range(shape[0])) if kind == "vector" else (),
     )  # fmt: skip
 
 
@@ -75,8 +76,8 @@ class Npz:
                 found[part] = (x, y)
         if not found:
             raise DataError(
-                f"{self.path} has the arrays {listing(sorted(self.keys))}; none is called {self.sought(INPUTS, '')}, "
-                "or x_train and x_test"
+                f"{self.path} has the arrays {listing(sorted(self.keys))}; none is called "
+                f"{self.sought(INPUTS, '')}, or x_train and x_test"
             )
         return found
 
@@ -88,7 +89,7 @@ class Npz:
         return ", ".join(f"{name}_{part}" if part else name for name in names)
 
     def header(self, key: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """(shape, dtype) of an array; checks that it can be read and that its size is what the zip declares."""
+        """(shape, dtype) of an array that can be read and whose size is what the zip declares."""
         info = self.keys[key]
         try:
             with zipfile.ZipFile(self.path) as file, file.open(info) as content:
@@ -104,8 +105,8 @@ class Npz:
             raise DataError(f"{self.path}: the array {key} is damaged: {e}") from e
         if dtype.hasobject:
             raise DataError(
-                f"{self.path}: the array {key} holds Python objects, which only a pickle can restore, and nothing is "
-                "executed on load. Save it as numbers or as text (dtype U)."
+                f"{self.path}: the array {key} holds Python objects, which only a pickle can restore, and "
+                "nothing is executed on load. Save it as numbers or as text (dtype U)."
             )
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize
         if size != info.file_size - begins:
@@ -123,7 +124,7 @@ class Npz:
         self.header(key)
         try:
             with zipfile.ZipFile(self.path) as file, file.open(self.keys[key]) as content:
-                return np.lib.format.read_array(content, allow_pickle=False)  # type: ignore[no-any-return]
+                return np.lib.format.read_array(content, allow_pickle=False)
         except BROKEN as e:
             raise DataError(f"{self.path}: the array {key} is damaged: {e}") from e
 
@@ -134,12 +135,13 @@ class Npz:
             shape, dtype = self.header(key)
             if dtype.kind not in "uifb" or len(shape) not in (2, 3, 4) or 0 in shape[1:]:
                 raise DataError(
-                    f"{self.path}: {key} is {dtype} {shape}; inputs are (N, D) numbers, or (N, H, W), (N, H, W, C), "
-                    "(N, C, H, W) pixels"
+                    f"{self.path}: {key} is {dtype} {shape}; inputs are (N, D) numbers, or (N, H, W), "
+                    "(N, H, W, C), (N, C, H, W) pixels"
                 )
             if len(shape) == 4 and not {shape[1], shape[3]} & {1, 3}:
                 raise DataError(
-                    f"{self.path}: neither axis 1 nor axis 3 of {key} {shape} is a number of channels (1 or 3)"
+                    f"{self.path}: neither axis 1 nor axis 3 of {key} {shape} is a number of channels (1 or "
+                    "3)"
                 )
             looks = (
                 channels_first(np.empty((0, *shape[1:]), np.uint8)).shape[1:] if len(shape) > 2 else shape[1:]
@@ -189,7 +191,8 @@ class NpzRows(Arrays):
         elif x.dtype != np.uint8:
             if x.size and not (x.min() >= 0 and x.max() <= 255):
                 raise DataError(
-                    f"{self.file.path}: {key} are pixels of {x.dtype} from {x.min()} to {x.max()}, expected are 0..255"
+                    f"{self.file.path}: {key} are pixels of {x.dtype} from {x.min()} to {x.max()}, expected "
+                    "are 0..255"
                 )
             x = x.astype(np.uint8)
         return channels_first(x)

@@ -6,6 +6,7 @@ colours, the first frame stands for an animation, and transparent parts lie over
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,9 +17,12 @@ from hubel.errors import DataError, ShapeError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Only these decoders of Pillow are reachable; the rest (EPS runs Ghostscript, for one) are not for strangers' files.
+# Only these decoders of Pillow are reachable; others (EPS runs Ghostscript) are not for strangers' files.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-SUFFIXES = frozenset(".png .jpg .jpeg .jpe .jfif .webp .gif .bmp .dib .tif .tiff .pgm .ppm .pbm .pnm".split())
+SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
+    + (".pgm", ".ppm", ".pbm", ".pnm")
+)
 MAX_PIXELS = 64_000_000  # 192 MB once decoded to RGB; a phone's largest photographs have about 50 million
 
 # EXIF 2.32, tag 0x0112: the names of Pillow's transpositions that put the picture upright.
@@ -34,10 +38,15 @@ UPRIGHT = {
 
 
 def printable(name: str) -> str:
-    """`name` with control, bidirectional and undecodable characters written out, so that no terminal obeys them."""
+    """Control, bidirectional and undecodable characters written out, so that no terminal obeys them."""
     if name.isprintable():
         return name
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def looks_like_picture(path: str) -> bool:
+    """By the ending of its name alone."""
+    return os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122 - ten times as fast as a Path
 
 
 def read_picture(
@@ -134,7 +143,7 @@ def over_white(image: Image) -> Image:
 
 
 def eight_bits(pixels: np.ndarray) -> np.ndarray:
-    """(H, W) whole numbers in 0..65535, or floats in 0..1, to uint8. Other values have no known scale: DataError."""
+    """Whole numbers 0..65535, or floats 0..1, to uint8. DataError for others: their scale is unknown."""
     low, high = (pixels.min(), pixels.max()) if pixels.size else (0, 0)
     if pixels.dtype.kind == "f":
         if not (low >= 0 and high <= 1):  # also false for NaN
@@ -181,9 +190,10 @@ def planes(image: Image, C: int) -> np.ndarray:
 
 
 def from_array(array: np.ndarray, wanted: tuple[int, ...] = ()) -> Image:
-    """(H, W), (H, W, C) or (C, H, W), C = 1, 3 or 4, uint8, bool, uint16 or float 0..1 -> a picture of mode L or RGB.
+    """(H, W), (H, W, C) or (C, H, W), uint8, bool, uint16 or float 0..1 -> a picture of mode L or RGB.
 
-    Where both ends could be the channels, the reading that agrees with `wanted` (C, H, W) is taken, else C last.
+    C is 1, 3 or 4. Where both ends could be C, the reading that agrees with `wanted` (C, H, W) is taken, else
+    C last.
     """
     from PIL import Image
 
@@ -195,7 +205,7 @@ def from_array(array: np.ndarray, wanted: tuple[int, ...] = ()) -> Image:
         elif not last:
             raise ShapeError(f"neither end of {pixels.shape} is a number of channels (1, 3 or 4)")
         pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-    if pixels.ndim != 2 and pixels.ndim != 3 or 0 in pixels.shape:
+    if pixels.ndim not in (2, 3) or 0 in pixels.shape:
         raise ShapeError(f"a picture is (H, W), (H, W, C) or (C, H, W), not {np.shape(array)}")
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
@@ -207,7 +217,7 @@ def from_array(array: np.ndarray, wanted: tuple[int, ...] = ()) -> Image:
 
 
 def header(source: str | Path | bytes) -> tuple[int, int, bool] | None:
-    """(height, width, is grey) by the header alone, as read_picture would give them; None if it cannot be told."""
+    """(height, width, is grey) by the header alone, as read_picture would find; None if that fails."""
     import io
 
     from PIL import Image

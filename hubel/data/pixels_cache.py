@@ -1,9 +1,9 @@
 """Decoded pixels on disk: one memory-mapped file per part of a data set and way of preparing it.
 
-    4096 bytes: "hubel pixels 1\\n", then JSON: shape, and CRC-32 of the rest · uint8 pixels · JSON: items that were dropped
+    4096 bytes: "hubel pixels 1\\n" and JSON: shape, CRC-32 of the rest · uint8 pixels · JSON: items dropped
 
 A file appears whole or not at all (written beside, then renamed). One that is damaged is made again; a folder
-that cannot be written only costs the time to decode. The least recently used files go when all exceed AT_MOST.
+that cannot be written only costs the time to decode. Above AT_MOST the least recently used files go.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ENDING, HALF = ".pixels", ".part"
 
 @dataclass(frozen=True)
 class Stored:
-    """pixels: (N, C, H, W) uint8, memory-mapped, read-only; dropped: rows of the index that could not be read, and why."""
+    """pixels: (N, C, H, W) uint8, read-only; dropped: rows of the index that could not be read, and why."""
 
     pixels: np.ndarray
     dropped: tuple[tuple[int, Problem], ...]
@@ -108,7 +108,7 @@ class Draft:
         try:
             with self.path.open("xb") as file:
                 file.truncate(HEADER + math.prod(shape))
-                # Without the room reserved, a disk that fills up would kill the process at a write to mapped memory.
+                # Unless room is reserved, a full disk kills the process at a write to mapped memory.
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, HEADER + math.prod(shape))
             self.pixels: np.ndarray = np.memmap(self.path, np.uint8, "r+", HEADER, shape)
@@ -143,7 +143,7 @@ class Draft:
 
 
 def make_room(newest: Path, at_most: int = AT_MOST) -> None:
-    """Remove the least recently used files until all are within `at_most` bytes, and halves that nobody fills any more."""
+    """Remove the least recently used until all are within `at_most` bytes, and halves long abandoned."""
     with contextlib.suppress(OSError):
         found = [(path, path.stat()) for path in newest.parent.iterdir()]
         for path, stat in found:

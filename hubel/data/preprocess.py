@@ -30,10 +30,11 @@ PAD_AT_MOST = 4
 
 @dataclass(frozen=True)
 class Preprocess:
-    """kind: what an item is; shape: (C, H, W) of the pixels, or (D,) of the numbers, that the network receives.
+    """kind: what an item is; shape: (C, H, W) of the pixels, or (D,) of the numbers, for the network.
 
     resize: how a picture of another size is brought to H x W: letterbox (keep the aspect ratio, black bars),
-        pad (zeros around, no scaling unless it is too large), stretch (both sides), crop (shorter side, centre).
+        pad (zeros around, no scaling unless it is too large), stretch (both sides), crop (shorter side,
+        centre).
     mean, std: one per channel in units of 0..1, or one per column; empty means 0 and 1.
     columns: names of the columns that make a vector.
     """
@@ -49,7 +50,7 @@ class Preprocess:
     def to_fit(
         kind: Kind, natural: tuple[int, ...], wanted: tuple[int, ...], resize: str = "auto"
     ) -> Preprocess:
-        """natural: the data's own shape; wanted: the network's. `auto` pads up to PAD_AT_MOST pixels, else letterbox."""
+        """natural: the data's shape; wanted: the network's. auto: pad up to PAD_AT_MOST, else letterbox."""
         if kind == "vector":
             return Preprocess(kind, wanted)
         if resize == "auto":
@@ -69,7 +70,7 @@ class Preprocess:
         if isinstance(image, str | Path | bytes):
             taken = read_picture(image, name=name, enough=max(H, W))
         elif hasattr(image, "getexif"):
-            taken = grey_or_colour(upright(image))
+            taken = grey_or_colour(upright(image))  # type: ignore[arg-type]
         else:
             taken = from_array(np.asarray(image), self.shape)
         if C == 1 and taken.mode != "L":
@@ -77,7 +78,7 @@ class Preprocess:
         return planes(fit(taken, H, W, self.resize), C)
 
     def pictures(self, batch: np.ndarray, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
-        """(N, C, h, w) uint8, C = 1 or 3 -> (N, *shape) uint8: `picture` of each, in one go where nothing is scaled."""
+        """(N, C, h, w) uint8, C = 1 or 3 -> (N, *shape) uint8: `picture` of each; fast unless scaled."""
         self._must_be("picture")
         (N, C, h, w), (C_out, H, W) = batch.shape, self.shape
         if batch.shape[1:] == self.shape:
@@ -140,7 +141,8 @@ class Preprocess:
     @staticmethod
     def from_dict(stored: dict[str, Any]) -> Preprocess:
         try:
-            made = Preprocess(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+            made = Preprocess(**values)
         except TypeError as e:
             raise ArtifactError(
                 f"the stored preprocessing {stored} is not one this version knows: {e}"

@@ -1,4 +1,4 @@
-"""The records that data/ hands to the floors above: a Source (what a place offers), a Split (what is in hand)."""
+"""The records of data/: a Source is what a place offers, a Split what is in hand."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Split:
 
 
 class Encoded(ABC):
-    """Pictures that must be decoded: files of a folder, members of an archive. Item i is named by the Source."""
+    """Pictures that must be decoded: files of a folder, members of an archive, in the Source's order."""
 
     @abstractmethod
     def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
@@ -54,7 +54,7 @@ class Encoded(ABC):
 
     @abstractmethod
     def stamps(self, index: np.ndarray) -> Iterable[str]:
-        """A line per item (and per container) with name, size and time: what a cache of the pixels depends on."""
+        """Lines with names, sizes and times: all that a cache of the pixels depends on."""
 
     def sample(self, index: np.ndarray, most: int = 256) -> Iterator[bytes | Path]:
         """Up to `most` items spread evenly over `index`, to look at their headers; at most 64 MB are read."""

@@ -1,4 +1,4 @@
-"""A part decoded once, in parallel, into one uint8 array that then only needs slicing; see pixels_cache for its file."""
+"""A part decoded once, in parallel, into one uint8 array that then only needs slicing (see pixels_cache)."""
 
 from __future__ import annotations
 

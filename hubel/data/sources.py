@@ -1,8 +1,8 @@
 """From what the user says, a name or a path, to a Source.
 
 A known name always means that data set: a folder of your own that is called mnist is said as ./mnist. It is
-looked for in $HUBEL_DATA/<name>/, in the user's cache, and is else downloaded. Anything else is a path, or the
-name of a folder in $HUBEL_DATA.
+looked for in $HUBEL_DATA/<name>/, in the user's cache, and is else downloaded. Anything else is a path, or
+the name of a folder in $HUBEL_DATA.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ HINTS: dict[str, dict[str, object]] = {
 def open_source(location: str | Path | Source, *, task: Task | None = None) -> Source:
     """List what lies at `location`, without decoding any picture or opening the pixels of a test part.
 
-    location: a known name; a folder of class folders, of IDX files, of CIFAR-10, of X-train and X-test archives, or
-        of one file; a .tar, .tar.gz, .tgz, .zip, .npz, .csv or .tsv file
+    location: a known name; a folder of class folders, of IDX files, of CIFAR-10, of X-train and X-test
+        archives, or of one file; a .tar, .tar.gz, .tgz, .zip, .npz, .csv or .tsv file
     task: what to make of the labels; by default real-valued ones are a regression
     Raises UnknownName when there is nothing of that name or path, DataError when it cannot be used.
     """
@@ -104,7 +104,7 @@ def resolve(said: str) -> Path:
 
 
 def short_name(path: Path) -> str:
-    """A path's name for the names of run folders: letters, digits, dot, dash and underscore, without the ending."""
+    """A path's name without its ending, of letters, digits, dot, dash and underscore: for run folders."""
     name = path.name or path.resolve().name
     if path.is_file():
         name = name[: len(name) - len(archive.ending(path))] if archive.ending(path) else path.stem
@@ -125,7 +125,8 @@ def open_place(path: Path, name: str, task: Task | None) -> Source:
         return table.open_table(path, name=name, task=task)
     hint = " Give the folder that it lies in." if idx.is_idx(path) else ""
     raise DataError(
-        f"{printable(str(path))} is no data set by its name; read are folders, {', '.join(archive.ENDINGS)}, .npz, .csv "
+        f"{printable(str(path))} is no data set by its name; read are folders, "
+        f"{', '.join(archive.ENDINGS)}, .npz, .csv "
         f"and .tsv.{hint}"
     )
 
@@ -151,6 +152,7 @@ def open_directory(path: Path, name: str, task: Task | None) -> Source:
         if len(single) == 1:
             return open_place(single[0], short_name(single[0]), task)
         raise DataError(
-            f"{printable(str(path))} holds several data sets: {listing([e.name for e in single])}. Name one of them."
+            f"{printable(str(path))} holds several data sets: {listing([e.name for e in single])}. Name one "
+            "of them."
         )
     return folder.open_folder(path, name=name, task=task)

@@ -1,7 +1,8 @@
 """Which item is in train, val and test: a function of the items' names, their classes and the seed alone.
 
-An item's place in line is a hash of (seed, its name), so the order in which a file system or an archive lists the
-items does not matter, and a new item moves few others.
+An item's place in line is a hash of (seed, its name), so the order in which a file system or an archive
+lists
+the items does not matter, and a new item moves few others.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ def assign(
     """(N,) of "train", "val", "test" for every item.
 
     parts: (N,) what the source says, "" where it says nothing.
-    val: the share (0 < val < 1) or the number of items outside of test that become val, whatever the source says;
-        0 for none. The last item of a class always stays in train. By default the source's own val, or a tenth.
+    val: the share (0 < val < 1) or the number of items outside of test that become val, whatever the source
+        says; 0 for none; the last item of a class stays in train. By default the source's own, or a tenth.
 
     Nothing given, or only train: 70 / 10 / 20 %, stratified; a class of three items or more is in all three.
-    train and test given: val is carved out of train. train and val given: both stay, and test is empty: a tenth
-    of what was meant for learning is not quietly taken away. Unmarked items beside marked ones are train.
+    train and test given: val is carved out of train. train and val given: both stay, and test is empty:
+    what was meant for learning is not quietly taken away. Unmarked items beside marked ones are train.
     """
     given = set(np.unique(parts).tolist()) - {""}
     out = np.where(parts == "", "train", parts)  # (N,)
@@ -60,9 +61,10 @@ def val_number(val: float | int | None, available: int, *, carved: bool) -> int:
             min(VAL_AT_MOST, round(VAL_SHARE_GIVEN * available)) if carved else round(VAL_SHARE * available)
         )
     number = round(val * available) if isinstance(val, float) and val < 1 else int(val)
-    if val < 0 or val != val or number != val and val >= 1 or number >= available > 0:
+    if val < 0 or val != val or (number != val and val >= 1) or number >= available > 0:
         raise DataError(
-            f"val is a share between 0 and 1, or a number of items below the {available} outside of test; it is {val}"
+            f"val is a share between 0 and 1, or a number of items below the {available} outside of test; "
+            f"it is {val}"
         )
     return number
 
@@ -74,7 +76,7 @@ def place(seed: int, item: str) -> int:
 
 
 def quota(sizes: np.ndarray, total: int) -> np.ndarray:
-    """`total` shared among groups in proportion to `sizes`, whole, by largest remainder (ties: the earlier group)."""
+    """`total` shared in proportion to `sizes`, by largest remainder (ties: the earlier group)."""
     exact = sizes * (total / max(1, sizes.sum()))
     whole = np.floor(exact).astype(np.int64)
     short = min(total, int(sizes.sum())) - int(whole.sum())

@@ -1,8 +1,9 @@
 """CSV tables: a manifest of pictures (path, label and perhaps split), or numbers, a row per item.
 
-A manifest is known by its column `path` (or file, filename, image); its paths are relative to the CSV. Numbers:
-every column is a feature but the target, which is called label, class, target or y (y1, y2 ... for several), or
-is the last one. A column `split` says train, val or test. A first line that is data already is no header.
+A manifest is known by its column `path` (or file, filename, image); its paths are relative to the CSV. In a
+table of numbers every column is a feature but the target, which is called label, class, target or y (y1, y2
+... for several), or is the last one. A column `split` says train, val or test. A first line that is data
+already is no header.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from hubel.data import labels
 from hubel.data.folder import Files, size_and_time
 from hubel.data.labels import Labels
 from hubel.data.layout import PART_OF, natural
-from hubel.data.pictures import SUFFIXES, printable
+from hubel.data.pictures import looks_like_picture, printable
 from hubel.data.records import Held, Problem, Source, Task, listing, reasons
 from hubel.errors import DataError
 
@@ -32,7 +33,7 @@ UNREADABLE_AT_MOST = 0.05  # of all rows
 
 @dataclass(frozen=True)
 class Table:
-    """header: lower case; rows: as text, all as long as the header; lines: the line of each row in the file."""
+    """header: names in lower case; rows: text, all as long as the header; lines: of each row in the file."""
 
     path: Path
     header: list[str]
@@ -66,7 +67,7 @@ def read_table(path: Path) -> Table:
     first = [cell.strip() for cell in listed[0][0]]
     if not headless(first):
         names, listed = first, listed[1:]
-    elif Path(first[0]).suffix.lower() in SUFFIXES:
+    elif looks_like_picture(first[0]):
         names = ["path", "label", "split"][: len(first)]
     else:
         names = [*(f"x{i + 1}" for i in range(len(first) - 1)), "y"]
@@ -91,11 +92,7 @@ def delimiter(line: str) -> str:
 
 def headless(first: Sequence[str]) -> bool:
     """The first line is data: a picture's path, or nothing but numbers save the last."""
-    return (
-        Path(first[0]).suffix.lower() in SUFFIXES
-        or len(first) > 1
-        and all(is_number(cell) for cell in first[:-1])
-    )
+    return looks_like_picture(first[0]) or (len(first) > 1 and all(is_number(cell) for cell in first[:-1]))
 
 
 def is_number(cell: str) -> bool:
@@ -114,7 +111,8 @@ def parts_of(table: Table) -> np.ndarray:
     for cell, line in zip(table.column(at), table.lines, strict=True):
         if cell and cell.lower() not in PART_OF:
             raise DataError(
-                f"{table.path}, line {line}: the {table.names[at]} {printable(cell)!r} is none of train, val, test"
+                f"{table.path}, line {line}: the {table.names[at]} {printable(cell)!r} is none of train, "
+                "val, test"
             )
     return np.array([PART_OF.get(cell.lower(), "") for cell in table.column(at)], "<U5")
 
@@ -161,7 +159,8 @@ def manifest(table: Table, name: str, task: Task | None) -> Source:
             continue
         if [table.rows[n][c] for c in columns] != [table.rows[before][c] for c in columns]:
             raise DataError(
-                f"{table.path}: {printable(path)} has two labels, in lines {table.lines[before]} and {table.lines[n]}"
+                f"{table.path}: {printable(path)} has two labels, in lines {table.lines[before]} and "
+                f"{table.lines[n]}"
             )
         problems.append(
             Problem(printable(path), f"listed twice, in lines {table.lines[before]} and {table.lines[n]}")
@@ -176,8 +175,8 @@ def manifest(table: Table, name: str, task: Task | None) -> Source:
     looked_at = np.flatnonzero(parts != "test")
     shape, uniform = natural(rows.sample(looked_at if len(looked_at) else np.arange(len(paths))))
     return Source(
-        name, str(table.path), "picture", marked.task, marked.classes, [printable(p) for p in paths], marked.targets,
-        parts, shape, rows, uniform, problems=tuple(problems),
+        name, str(table.path), "picture", marked.task, marked.classes, [printable(p) for p in paths],
+        marked.targets, parts, shape, rows, uniform, problems=tuple(problems),
     )  # fmt: skip
 
 
@@ -194,8 +193,8 @@ def numbers(table: Table, name: str, task: Task | None) -> Source:
     features = [i for i in range(len(table.header)) if i not in taken and i not in columns]
     if not features:
         raise DataError(
-            f"{table.path} has the columns {listing(table.names)}: a table of numbers needs features and a target, "
-            "a manifest of pictures needs a column `path`"
+            f"{table.path} has the columns {listing(table.names)}: a table of numbers needs features and "
+            "a target, a manifest of pictures needs a column `path`"
         )
     bad: dict[int, Problem] = {}
     for n, row in enumerate(table.rows):
@@ -205,7 +204,8 @@ def numbers(table: Table, name: str, task: Task | None) -> Source:
             bad[n] = Problem(f"line {table.lines[n]}", f"column {printable(table.names[gap])!r} {cell}")
     if len(bad) > UNREADABLE_AT_MOST * len(table.rows):
         raise DataError(
-            f"{table.path}: {len(bad)} of {len(table.rows)} rows cannot be used, more than {UNREADABLE_AT_MOST:.0%}: "
+            f"{table.path}: {len(bad)} of {len(table.rows)} rows cannot be used, more than "
+            f"{UNREADABLE_AT_MOST:.0%}: "
             f"{reasons(list(bad.values()))}. Features must be numbers."
         )
     table = only(table, [n for n in range(len(table.rows)) if n not in bad])
