@@ -1,0 +1,5 @@
+"""`python -m hubel`: the same as `hubel`."""
+
+from hubel.cli.main import main
+
+main()
