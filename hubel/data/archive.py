@@ -21,14 +21,13 @@ from typing import IO, Any
 
 import numpy as np
 
+from hubel.data import limits
 from hubel.data.layout import PART_OF, Place, arrange, hidden, source_of, unsafe
 from hubel.data.pictures import looks_like_picture, printable
 from hubel.data.records import Encoded, Problem, Source, Task
 from hubel.errors import DataError
 
 ENDINGS = (".tar.gz", ".tgz", ".tar", ".zip")
-MEMBER_AT_MOST = 256 << 20  # bytes of one picture file; MAX_PIXELS as an uncompressed BMP has 192 MB
-RATIO_AT_MOST = 200  # decompressed / compressed from 256 MB on; pictures give 1 to 20, gzip's limit is 1,032
 HEADS, HEAD = 256, 1 << 16  # how many members of a tar.gz, and how many bytes, are kept for natural()
 BROKEN = (
     tarfile.TarError,
@@ -168,11 +167,11 @@ def broken_named(path: Path) -> Iterator[None]:
 
 
 class Unpacking(io.RawIOBase):
-    """A gzip stream that refuses to grow beyond RATIO_AT_MOST times the file that it comes from."""
+    """A gzip stream that refuses to grow beyond limits.unpacked_at_most of the file that it comes from."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.done = path, 0
-        self.limit = max(256 << 20, RATIO_AT_MOST * path.stat().st_size)
+        self.limit = limits.unpacked_at_most(path.stat().st_size)
         self.file = gzip.open(path)  # noqa: SIM115 - close() gives it back
 
     def readable(self) -> bool:
@@ -290,8 +289,10 @@ def refused_tar(info: tarfile.TarInfo) -> str | None:
         return "a device or another special file"
     if info.issparse():
         return "a sparse file"
-    if info.isreg() and info.size > MEMBER_AT_MOST:
-        return f"declares {info.size:,} bytes, more than the {MEMBER_AT_MOST:,} that a picture may have"
+    if info.isreg() and info.size > limits.MEMBER_AT_MOST:
+        return (
+            f"declares {info.size:,} bytes, more than the {limits.MEMBER_AT_MOST:,} that a picture may have"
+        )
     return unsafe(info.name)
 
 
@@ -301,7 +302,7 @@ def list_zip(path: Path) -> tuple[Archive, list[Problem]]:
     with zipfile.ZipFile(path) as file:
         infos = file.infolist()
     packed, declared = path.stat().st_size, sum(info.file_size for info in infos)
-    if declared > max(256 << 20, RATIO_AT_MOST * packed):
+    if declared > limits.unpacked_at_most(packed):
         raise DataError(
             f"the archive {path} is refused as a decompression bomb: its {packed:,} bytes declare "
             f"{declared:,} unpacked"
@@ -323,8 +324,8 @@ def refused_zip(info: zipfile.ZipInfo) -> str | None:
         return "a device or another special file"
     if info.flag_bits & 1:
         return "encrypted"
-    if info.file_size > MEMBER_AT_MOST:
-        return f"declares {info.file_size:,} bytes, more than the {MEMBER_AT_MOST:,} that a picture may have"
+    if info.file_size > limits.MEMBER_AT_MOST:
+        return f"declares {info.file_size:,} bytes, more than the {limits.MEMBER_AT_MOST:,} that a picture may have"
     return unsafe(info.filename)
 
 

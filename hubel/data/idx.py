@@ -19,15 +19,11 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from hubel.data import labels
+from hubel.data import labels, limits
 from hubel.data.records import Arrays, Source, Task
 from hubel.errors import DataError
 
 TYPES = {8: "uint8", 9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
-AT_MOST = (
-    16 << 30
-)  # bytes of one file's values; beyond, a folder or an archive of pictures is decoded to disk
-RATIO_AT_MOST = 200  # values / gzip file, from 256 MB on: pictures give 2 to 20, gzip's limit is 1,032
 
 # train-images-idx3-ubyte, t10k-labels.idx1-ubyte.gz, emnist-letters-test-images-idx3-ubyte.gz
 NAME = re.compile(
@@ -83,7 +79,7 @@ def find_pairs(folder: Path) -> list[Pair]:
     sets = sorted({name for name, _ in found})
     if len(sets) > 1:
         raise DataError(
-            f"{folder} holds several IDX data sets ({', '.join(sets)}). Put each into a folder of its own."
+            f"{folder} holds several IDX data sets ({', '.join(s or 'one without a prefix' for s in sets)}). Put each into a folder of its own."
         )
     for (_, part), files in found.items():
         if len(files) == 1:
@@ -216,9 +212,9 @@ def read(path: Path, axes: int | None) -> np.ndarray:
 def check_size(path: Path, expected: int, header: int) -> None:
     """Refuse by header and file size alone, before memory is taken."""
     on_disk = path.stat().st_size
-    if expected > AT_MOST:
+    if expected > limits.ARRAY_AT_MOST:
         raise DataError(
-            f"{path} declares {expected:,} bytes of values, more than the {AT_MOST:,} that are read"
+            f"{path} declares {expected:,} bytes of values, more than the {limits.ARRAY_AT_MOST:,} that are read"
         )
     if not packed(path):
         if on_disk - header < expected:
@@ -226,7 +222,7 @@ def check_size(path: Path, expected: int, header: int) -> None:
                 f"{path} is truncated: its header promises {expected:,} bytes of values, it holds "
                 f"{on_disk - header:,}"
             )
-    elif expected > max(256 << 20, RATIO_AT_MOST * on_disk):
+    elif expected > limits.unpacked_at_most(on_disk):
         raise DataError(
             f"{path} is refused as a decompression bomb: {on_disk:,} bytes declare "
             f"{expected:,} bytes of values"

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from hubel.data import labels
-from hubel.data.idx import AT_MOST, RATIO_AT_MOST, channels_first
+from hubel.data import labels, limits
+from hubel.data.idx import channels_first
 from hubel.data.pictures import eight_bits
 from hubel.data.records import PARTS, Arrays, Kind, Source, Task, listing
 from hubel.errors import DataError
@@ -114,7 +114,7 @@ class Npz:
                 f"{self.path}: the array {key} {shape} of {dtype} needs {size:,} bytes, the file declares "
                 f"{info.file_size - begins:,}: it is damaged"
             )
-        if size > AT_MOST or info.file_size > max(256 << 20, RATIO_AT_MOST * self.path.stat().st_size):
+        if size > limits.ARRAY_AT_MOST or info.file_size > limits.unpacked_at_most(self.path.stat().st_size):
             raise DataError(
                 f"{self.path}: the array {key} declares {size:,} bytes: refused as a decompression bomb"
             )

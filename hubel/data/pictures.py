@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 # Only these decoders of Pillow are reachable; others (EPS runs Ghostscript) are not for strangers' files.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
-    + (".pgm", ".ppm", ".pbm", ".pnm")
+    ".png .jpg .jpeg .jpe .jfif .webp .gif .bmp .dib .tif .tiff .pgm .ppm .pbm .pnm".split()  # noqa: SIM905
 )
 MAX_PIXELS = 64_000_000  # 192 MB once decoded to RGB; a phone's largest photographs have about 50 million
 

@@ -60,8 +60,9 @@ def val_number(val: float | int | None, available: int, *, carved: bool) -> int:
         return (
             min(VAL_AT_MOST, round(VAL_SHARE_GIVEN * available)) if carved else round(VAL_SHARE * available)
         )
-    number = round(val * available) if isinstance(val, float) and val < 1 else int(val)
-    if val < 0 or val != val or (number != val and val >= 1) or number >= available > 0:
+    possible = val >= 0 and (val < 1 or val == round(val))  # false for NaN
+    number = (round(val * available) if isinstance(val, float) and val < 1 else int(val)) if possible else -1
+    if number < 0 or number >= available > 0:
         raise DataError(
             f"val is a share between 0 and 1, or a number of items below the {available} outside of test; "
             f"it is {val}"
