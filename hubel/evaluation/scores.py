@@ -18,13 +18,18 @@ REPORT = "report.html"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What every task has. data: its name   part: train, val or test   folder: where it is written"""
+    """What every task has.
+
+    data: its name   part: train, val or test   folder: where it is written   n: items that were measured
+    accuracy: the share of right answers, NaN in a regression   loss: mean cross-entropy or squared error
+    """
 
     data: str
     part: str
     folder: Path
     n: int
     loss: float
+    accuracy: float
 
     @property
     def report(self) -> Path:
@@ -51,7 +56,6 @@ class Classification(Evaluation):
     """Of n items with a known class. top: places that top_share looks at, 5 or half of fewer classes."""
 
     predictions: Predictions
-    accuracy: float
     interval: metrics.Interval
     top: int
     top_share: float
@@ -67,9 +71,10 @@ class Classification(Evaluation):
         labels, answers = predictions.labels[known], predictions.answers[known]
         right, losses = predictions.right[known], predictions.loss[known].astype(np.float64)
         top = max(1, min(BEST, K // 2))  # top-5 of 5 classes would always be 100 %
+        mean_loss = float(losses.mean()) if len(losses) else math.nan
         return Classification(
-            data, part, folder, len(labels), float(losses.mean()) if len(losses) else math.nan,
-            predictions, metrics.accuracy(answers, labels), metrics.wilson(int(right.sum()), len(labels)),
+            data, part, folder, len(labels), mean_loss, metrics.accuracy(answers, labels),
+            predictions, metrics.wilson(int(right.sum()), len(labels)),
             top, metrics.top_k(predictions.top[known], labels, top),
             metrics.reliability(predictions.p[known], right),
             metrics.per_class(labels, answers, K), metrics.confusion(labels, answers, K),
@@ -124,7 +129,7 @@ class Regression(Evaluation):
     @staticmethod
     def of(values: Values, data: str, part: str, folder: Path) -> Regression:
         y, t = values.answers, values.targets
-        measured = metrics.mse(y, t), values, metrics.mae(y, t), metrics.r2(y, t)
+        measured = metrics.mse(y, t), math.nan, values, metrics.mae(y, t), metrics.r2(y, t)
         return Regression(data, part, folder, len(values), *measured)
 
     def scores(self) -> dict[str, float]:

@@ -4,7 +4,7 @@
   const $ = (id) => document.getElementById(id);
   const source = $("data");
   const data = source ? JSON.parse(source.textContent) : null;
-  const MOST_ROWS = 200; // of the class table at once: ten thousand rows would stop the page
+  const MOST_ROWS = 100; // of the class table at once: ten thousand rows would stop the page
   const thousands = (n) => n.toLocaleString("en");
   const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
 

@@ -1,0 +1,156 @@
+"""predictions.csv says what the network answered, reads back to the same bits; damage is noticed."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from hubel.errors import ArtifactError, InputError
+from hubel.evaluation import predictions as module
+from hubel.evaluation.predictions import HEADER, Predictions, Values
+
+HOSTILE = [
+    "=1+1",
+    'say "no", twice',
+    "two\nlines",
+    "carriage\rreturn",
+    " space ",
+    "猫",
+    "</script>",
+    "\u202eneko",
+]
+
+
+@pytest.fixture
+def some():
+    rng = np.random.default_rng(1)
+    items = [f"{name}/{i}" for i in range(5) for name in HOSTILE]
+    logits = rng.standard_normal((40, 8)).astype(np.float32) * 5
+    labels = rng.integers(-1, 8, 40)
+    return Predictions.from_logits(items, labels, logits, HOSTILE)
+
+
+def same(a, b):
+    assert tuple(a.items) == tuple(b.items) and a.classes == b.classes
+    for name in ("labels", "top", "top_p", "loss", "probabilities"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+
+
+def test_hostile_names_and_every_bit_come_back(some, tmp_path):
+    some.save(tmp_path)
+    same(Predictions.load(tmp_path, HOSTILE), some)
+    assert (some.labels == -1).any() and np.isnan(some.loss[some.labels == -1]).all()
+
+
+def test_a_file_name_that_is_no_unicode_keeps_its_bytes(tmp_path):
+    name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    made = Predictions.from_logits([name], np.array([1]), np.zeros((1, 2)), ["a", "b"])
+    made.save(tmp_path)
+    assert b"caf\xe9.png" in (tmp_path / "predictions.csv").read_bytes()
+    same(Predictions.load(tmp_path, ["a", "b"]), made)
+
+
+def test_the_table_is_what_the_design_says(tmp_path):
+    # softmax(log 1, log 2, log 5) = 1/8, 2/8, 5/8; the loss of class "a" is log 8
+    z = np.log([[1, 2, 5]])
+    Predictions.from_logits(["x.png"], np.array([0]), z, ["a", "b", "c"]).save(tmp_path)
+    header, row = csv.reader((tmp_path / "predictions.csv").read_text().splitlines())
+    assert header == ["item", "label", "answer", "p", "loss", "top2", "top3", "top4", "top5"]
+    assert row[:3] == ["x.png", "a", "c"] and row[5:] == ["b", "a", "", ""]
+    assert (float(row[3]), float(row[4])) == pytest.approx((5 / 8, np.log(8)))
+    np.testing.assert_allclose(np.load(tmp_path / "probabilities.npy"), [[1 / 8, 2 / 8, 5 / 8]], rtol=1e-6)
+
+
+def test_pieces_of_logits_give_what_the_whole_gives():
+    rng = np.random.default_rng(0)
+    z, labels, items = (
+        rng.standard_normal((10, 6)).astype(np.float32),
+        rng.integers(0, 6, 10),
+        list("abcdefghij"),
+    )
+    whole = Predictions.from_logits(items, labels, z, list("uvwxyz"))
+    same(Predictions.from_logits(items, labels, iter([z[:3], z[3:4], z[4:]]), list("uvwxyz")), whole)
+    with pytest.raises(InputError, match="9 rows of logits for 10 items"):
+        Predictions.from_logits(items, labels, z[:9], list("uvwxyz"))
+
+
+def test_many_classes_are_kept_without_the_matrix(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "DENSE_CLASSES", 7)
+    names = [f"class {k}" for k in range(8)]
+    z = np.random.default_rng(0).standard_normal((5, 8))
+    (tmp_path / "probabilities.npy").write_bytes(b"of an earlier run")
+    made = Predictions.from_logits(list("abcde"), np.arange(5), z, names)
+    made.save(tmp_path)
+    assert made.probabilities is None and not (tmp_path / "probabilities.npy").exists()
+    back = Predictions.load(tmp_path, names)
+    np.testing.assert_array_equal(back.top, made.top)
+    np.testing.assert_array_equal(back.p, made.p)
+    assert np.isnan(back.top_p[:, 1:]).all()
+
+
+def test_a_network_that_answers_nan_is_named_with_its_item():
+    z = np.zeros((2, 2))
+    z[1, 0] = np.nan
+    with pytest.raises(ArtifactError, match="1 items with NaN or infinity, first 'b'"):
+        Predictions.from_logits(["a", "b"], np.zeros(2, dtype=int), z, ["k", "l"])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda rows: [], "is empty"),
+        (
+            lambda rows: [["item", "label"], *rows[1:]],
+            "line 1: the header is 'item,label', not 'item,label,answer",
+        ),
+        (lambda rows: [*rows[:2], rows[2][:4]], "line 3: 4 fields instead of 9"),
+        (lambda rows: [*rows[:2], [*rows[2][:2], "cat", *rows[2][3:]]], "line 3: the run has no class 'cat'"),
+        (lambda rows: [*rows[:3], [*rows[3][:3], "0.9x", *rows[3][4:]]], "line 4: could not convert"),
+        (
+            lambda rows: [*rows[:3], [*rows[3][:3], "1.5", *rows[3][4:]]],
+            "line 4: p is '1.5', not a probability",
+        ),
+        (
+            lambda rows: rows[:-1],
+            r"probabilities.npy holds \(6, 4\) float32, but predictions.csv says \(5, 4\)",
+        ),
+    ],
+)
+def test_a_damaged_table_is_named_with_its_line(tmp_path, damage, message):
+    names = ["k", "l", "m", "n"]
+    z = np.random.default_rng(0).standard_normal((6, 4))
+    Predictions.from_logits(list("abcdef"), np.zeros(6, dtype=int), z, names).save(tmp_path)
+    file = tmp_path / "predictions.csv"
+    rows = list(csv.reader(file.read_text().splitlines()))
+    assert rows[0] == list(HEADER)
+    with file.open("w", newline="") as out:
+        csv.writer(out).writerows(damage(rows))
+    with pytest.raises(ArtifactError, match=message):
+        Predictions.load(tmp_path, names)
+
+
+def test_a_table_that_ends_in_the_middle_of_a_name_is_noticed(tmp_path):
+    Predictions.from_logits(["a", "b"], np.zeros(2, int), np.zeros((2, 2)), ["k", 'l, "m"']).save(tmp_path)
+    file = tmp_path / "predictions.csv"
+    file.write_bytes(file.read_bytes()[: -len('m"""\r\n,,,')])
+    with pytest.raises(ArtifactError, match="line 3: unexpected end of data"):
+        Predictions.load(tmp_path, ["k", 'l, "m"'])
+
+
+def test_nothing_is_executed_when_probabilities_are_read(tmp_path):
+    Predictions.from_logits(["a"], np.array([0]), np.zeros((1, 2)), ["k", "l"]).save(tmp_path)
+    np.save(tmp_path / "probabilities.npy", np.array([[print, print]], dtype=object), allow_pickle=True)
+    with pytest.raises(ArtifactError, match="is not an array of numbers"):
+        Predictions.load(tmp_path, ["k", "l"])
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_values_come_back(tmp_path, columns):
+    t, y = np.random.default_rng(0).standard_normal((2, 5, columns)).astype(np.float32)
+    Values(tuple(HOSTILE[:5]), t, y).save(tmp_path)
+    back = Values.load(tmp_path, columns)
+    assert back.items == tuple(HOSTILE[:5])
+    np.testing.assert_array_equal(back.targets, t)
+    np.testing.assert_array_equal(back.answers, y)
+    with pytest.raises(ArtifactError, match="line 1: the header"):
+        Values.load(tmp_path, columns + 1)
