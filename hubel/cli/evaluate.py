@@ -18,7 +18,7 @@ def evaluate(
 ) -> None:
     """Measure a trained network on its test part, or on other data, and write the predictions and a report."""
     from hubel.cli import show
-    from hubel.evaluation import evaluate as measure
+    from hubel.evaluation.evaluate import evaluate as measure
 
     with show.bar("testing", quiet=json_) as bar:
         found = measure(run, data, part=part, progress=bar.advance)

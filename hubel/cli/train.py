@@ -60,7 +60,7 @@ def train(
         job.abandon()
         raise
     if evaluate:
-        from hubel.evaluation import evaluate as measure
+        from hubel.evaluation.evaluate import evaluate as measure
 
         run = job.run()
         with show.bar("testing", quiet=json_) as bar:

@@ -50,8 +50,8 @@ class Augment:
         if self.brightness:
             x = x + _per_item(rng.uniform(-self.brightness, self.brightness, len(x)), x)
         if self.colour_pca:
-            amounts = rng.normal(0, self.colour_pca, (len(x), len(self.components)))
-            added = amounts @ np.asarray(self.components).T          # (N, C)
+            columns = np.asarray(self.components)                    # (C, components)
+            added = rng.normal(0, self.colour_pca, (len(x), columns.shape[1])) @ columns.T         # (N, C)
             x = x + torch.as_tensor(added, dtype=x.dtype, device=x.device)[:, :, None, None]
         return x
 

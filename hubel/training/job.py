@@ -21,8 +21,8 @@ from hubel import zoo
 from hubel.data import Dataset, Preprocess, Source, open_source
 from hubel.errors import Diverged, HubelError, InputError, Interrupted, MissingExtra, StoppedEarly, UnknownName
 from hubel.run import (
-    FORMAT, HISTORY, SETTINGS, TIMING, Card, Network, Run, append_line, load, new_folder, save_model, versions,
-    write_settings,
+    FORMAT, HISTORY, SETTINGS, TIMING, Card, Network, Run, append_line, load, new_folder, reuse_memory,
+    save_model, versions, write_settings,
 )  # fmt: skip
 from hubel.training.recipe import Recipe, compose, read_recipe
 
@@ -75,6 +75,7 @@ class Job:
         preprocess = Preprocess.to_fit(self.source.kind, self.source.shape, self.shape, self.resize)
         self.dataset = Dataset(self.source, preprocess, seed=self.recipe.seed, val=self.val, progress=progress)
         write_settings(self.folder, self.settings())
+        reuse_memory()
         # Reading releases the interpreter most of the time: torch is imported meanwhile.
         warm = threading.Thread(target=_import_torch, daemon=True)
         warm.start()
@@ -111,7 +112,7 @@ class Job:
         device = choose_device(recipe.device)
         self.trainer = Trainer(
             self.card.wrap(network), train, val, recipe, augment=augment, regress=regress, outputs=outputs,
-            device=device, bf16=choose_bf16(recipe.precision, device),
+            device=device, bf16=choose_bf16(recipe.precision, device, gains=zoo.lookup(self.network.name).bf16),
         )  # fmt: skip
 
     def epochs(self, progress: Progress | None = None) -> Iterator[Epoch]:
@@ -308,12 +309,14 @@ def choose_device(name: str) -> str:
     return name
 
 
-def choose_bf16(precision: str, device: str) -> bool:
-    """Whether to compute in bfloat16. auto: where the processor or GPU multiplies it natively."""
+def choose_bf16(precision: str, device: str, *, gains: bool) -> bool:
+    """Whether to compute in bfloat16. auto: where the network gains and the processor or GPU multiplies it natively."""
     import torch
 
     if precision != "auto":
         return precision == "bf16"
+    if not gains:
+        return False
     if device.startswith("cuda"):
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _native_bf16()

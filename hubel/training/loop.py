@@ -168,10 +168,10 @@ class Trainer:
 
     def _resident(self, split: Split) -> tuple[Tensor, Tensor]:
         """The whole part as tensors on the device; pictures stay uint8."""
-        inputs = torch.from_numpy(np.ascontiguousarray(split.inputs)).to(self.device)
+        inputs = torch.from_numpy(np.array(split.inputs)).to(self.device)        # a copy: a cache on disk is read-only
         if inputs.dim() == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return inputs, torch.from_numpy(np.ascontiguousarray(split.targets)).to(self.device)
+        return inputs, torch.from_numpy(np.array(split.targets)).to(self.device)
 
     def _ready(self, inputs: Tensor) -> Tensor:
         """Pixels 0..255 to 0..1; numbers as they are."""

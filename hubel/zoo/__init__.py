@@ -32,6 +32,7 @@ class Entry:
     summary: one line for `hubel zoo`
     takes: natural shape of the data -> the input shape that the network wants for it
     recipe: the settings it is best trained with; presets: by name, over the recipe
+    bf16: whether it learns faster and no worse in bfloat16 where the machine multiplies it natively (measured)
     """
 
     build: str
@@ -42,6 +43,7 @@ class Entry:
     takes: Callable[[Shape], Shape]
     recipe: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    bf16: bool = False
 
 
 def as_it_is(natural: Shape) -> Shape:

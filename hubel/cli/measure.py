@@ -1,0 +1,6 @@
+"""placeholder"""
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    pass
