@@ -1,4 +1,4 @@
-"""What a test needs and a machine may lack. Absent means skipped; with HUBEL_REQUIRE_DATA=1 it means failed."""
+"""What a test needs and a machine may lack: absent means skipped, or failed with HUBEL_REQUIRE_DATA=1."""
 
 from __future__ import annotations
 

@@ -290,10 +290,12 @@ def refused_tar(info: tarfile.TarInfo) -> str | None:
     if info.issparse():
         return "a sparse file"
     if info.isreg() and info.size > limits.MEMBER_AT_MOST:
-        return (
-            f"declares {info.size:,} bytes, more than the {limits.MEMBER_AT_MOST:,} that a picture may have"
-        )
+        return too_large(info.size)
     return unsafe(info.name)
+
+
+def too_large(size: int) -> str:
+    return f"declares {size:,} bytes, more than the {limits.MEMBER_AT_MOST:,} that a picture may have"
 
 
 def list_zip(path: Path) -> tuple[Archive, list[Problem]]:
@@ -325,7 +327,7 @@ def refused_zip(info: zipfile.ZipInfo) -> str | None:
     if info.flag_bits & 1:
         return "encrypted"
     if info.file_size > limits.MEMBER_AT_MOST:
-        return f"declares {info.file_size:,} bytes, more than the {limits.MEMBER_AT_MOST:,} that a picture may have"
+        return too_large(info.file_size)
     return unsafe(info.filename)
 
 

@@ -78,8 +78,9 @@ def find_pairs(folder: Path) -> list[Pair]:
             found.setdefault((match["set"], part), {})[match["what"].lower()] = path
     sets = sorted({name for name, _ in found})
     if len(sets) > 1:
+        prefixes = ", ".join(prefix or "one without a prefix" for prefix in sets)
         raise DataError(
-            f"{folder} holds several IDX data sets ({', '.join(s or 'one without a prefix' for s in sets)}). Put each into a folder of its own."
+            f"{folder} holds several IDX data sets ({prefixes}). Put each into a folder of its own."
         )
     for (_, part), files in found.items():
         if len(files) == 1:
@@ -214,7 +215,8 @@ def check_size(path: Path, expected: int, header: int) -> None:
     on_disk = path.stat().st_size
     if expected > limits.ARRAY_AT_MOST:
         raise DataError(
-            f"{path} declares {expected:,} bytes of values, more than the {limits.ARRAY_AT_MOST:,} that are read"
+            f"{path} declares {expected:,} bytes of values, more than the "
+            f"{limits.ARRAY_AT_MOST:,} that are read"
         )
     if not packed(path):
         if on_disk - header < expected:

@@ -1,4 +1,4 @@
-"""Archives of class folders: the same items as the folder, read in place; strangers' members skipped and named."""
+"""Archives of class folders: the same items as the folder, in place; strangers' members skipped and named."""
 
 import gzip
 import io
@@ -8,10 +8,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from making import flat, tar, tree, zipped, zoo
 
 from hubel.data import Dataset, Preprocess, Problem, limits, open_source
 from hubel.errors import DataError
-from making import flat, tar, tree, zipped, zoo
 
 AS_IS = Preprocess("picture", (1, 4, 6))
 FILES = {f"{part}/{k}": v for part in ("train", "test") for k, v in zoo("dog", "cat").items()}

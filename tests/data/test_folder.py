@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from making import flat, png, tree, zoo
 from PIL import Image
 
 from hubel.data import Dataset, Preprocess, Problem, open_source
 from hubel.errors import DataError
-from making import flat, png, tree, zoo
 
 
 def whole(source):
@@ -99,10 +99,10 @@ def test_a_class_of_one_picture_is_named_and_trained_on(tmp_path):
 
 
 def test_class_names_that_differ_by_case_are_an_error(tmp_path):
-    with pytest.raises(DataError, match="the classes 'Cat' and 'cat' differ only by case. Rename one"):
+    with pytest.raises(DataError, match=r"the classes 'Cat' and 'cat' differ only by case. Rename one"):
         open_source(tree(tmp_path, zoo("Cat", "cat", "dog", each=2)))
     files = {"train/Cat/1.png": flat(1), "train/dog/1.png": flat(1), "test/cat/1.png": flat(1)}
-    with pytest.raises(DataError, match="differ only by case"):
+    with pytest.raises(DataError, match=r"differ only by case"):
         open_source(tree(tmp_path / "parts", files))
 
 
@@ -112,9 +112,11 @@ def test_an_empty_folder_says_what_it_should_hold(tmp_path):
     ):
         open_source(tmp_path)
     tree(tmp_path, {f"{n}.png": flat(n) for n in range(3)})
-    with pytest.raises(DataError, match="holds 3 pictures but no class folders. Put each class into its own"):
+    with pytest.raises(
+        DataError, match=r"holds 3 pictures but no class folders. Put each class into its own"
+    ):
         open_source(tmp_path)
-    with pytest.raises(DataError, match="holds 2 files, but no picture in a class folder"):
+    with pytest.raises(DataError, match=r"holds 2 files, but no picture in a class folder"):
         open_source(tree(tmp_path / "text", {"a/1.txt": b"", "b/2.txt": b""}))
 
 
@@ -171,5 +173,5 @@ def test_numbers_as_folders_can_be_regressed(tmp_path):
     source = open_source(tree(tmp_path, zoo("2.5", "-1", each=2)), task="regress")
     assert source.classes == () and source.targets.dtype == np.float32
     assert dict(zip(source.items, source.targets[:, 0].tolist(), strict=True))["2.5/00.png"] == 2.5
-    with pytest.raises(DataError, match="a target must be a number, but one is 'cat'"):
+    with pytest.raises(DataError, match=r"a target must be a number, but one is 'cat'"):
         open_source(tree(tmp_path / "c", zoo("cat", "1", each=2)), task="regress")

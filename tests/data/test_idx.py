@@ -5,10 +5,10 @@ import struct
 
 import numpy as np
 import pytest
+from making import idx
 
 from hubel.data import Dataset, Preprocess, open_source
 from hubel.errors import DataError
-from making import idx
 
 rng = np.random.default_rng(2)
 X, X_TEST = rng.integers(0, 256, (60, 5, 7), np.uint8), rng.integers(0, 256, (12, 5, 7), np.uint8)
@@ -48,7 +48,7 @@ def test_the_test_images_stay_closed_until_they_are_asked_for(folder):
     data = Dataset(open_source(folder), AS_IS)
     assert len(data.train) == 54 and len(data.val) == 6
     with pytest.raises(
-        DataError, match="t10k-images-idx3-ubyte.gz is no IDX file: it begins with 6e 6f 74 20"
+        DataError, match=r"t10k-images-idx3-ubyte.gz is no IDX file: it begins with 6e 6f 74 20"
     ):
         _ = data.test
 
@@ -162,12 +162,12 @@ def test_test_pictures_of_another_size_are_an_error(folder):
 
 def test_a_missing_file_is_named(folder):
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(DataError, match="has t10k-images-idx3-ubyte.gz but not the labels of the test part"):
+    with pytest.raises(DataError, match=r"has t10k-images-idx3-ubyte.gz but not the labels of the test part"):
         open_source(folder)
     (folder / "train-images-idx3-ubyte.gz").unlink()
     (folder / "train-labels-idx1-ubyte.gz").unlink()
     idx(folder / "t10k-labels-idx1-ubyte.gz", Y_TEST)
-    with pytest.raises(DataError, match="has no train images, only those of test"):
+    with pytest.raises(DataError, match=r"has no train images, only those of test"):
         open_source(folder)
 
 
@@ -180,7 +180,7 @@ def test_two_sets_in_one_folder_are_told_apart_by_the_user(folder):
 
 
 def test_a_single_idx_file_is_answered_with_its_folder(folder):
-    with pytest.raises(DataError, match="is no data set by its name; .* Give the folder that it lies in"):
+    with pytest.raises(DataError, match=r"is no data set by its name; .* Give the folder that it lies in"):
         open_source(folder / "train-images-idx3-ubyte.gz")
 
 

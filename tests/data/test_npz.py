@@ -112,12 +112,12 @@ class Trap:
 
 def test_python_objects_are_refused_unopened(at):
     saved(at, x=X[:2], y=np.array([Trap(), 1], dtype=object))
-    with pytest.raises(DataError, match="the array y holds Python objects, .* nothing is executed on load"):
+    with pytest.raises(DataError, match=r"the array y holds Python objects, .* nothing is executed on load"):
         open_source(at)
 
 
 def test_rows_and_labels_must_agree(at):
-    with pytest.raises(DataError, match="x has 30 rows, but y has 29"):
+    with pytest.raises(DataError, match=r"x has 30 rows, but y has 29"):
         open_source(saved(at, x=X, y=Y[1:]))
 
 
@@ -128,9 +128,9 @@ def test_what_is_missing_is_named(at):
         open_source(saved(at, x=X))
     with pytest.raises(DataError, match=r"has the arrays 'a', 'b'; none is called x, X, images"):
         open_source(saved(at, a=X, b=Y))
-    with pytest.raises(DataError, match="neither axis 1 nor axis 3 of x .* is a number of channels"):
+    with pytest.raises(DataError, match=r"neither axis 1 nor axis 3 of x .* is a number of channels"):
         open_source(saved(at, x=np.zeros((3, 5, 7, 9), np.uint8), y=Y[:3]))
-    with pytest.raises(DataError, match="its parts have different shapes"):
+    with pytest.raises(DataError, match=r"its parts have different shapes"):
         open_source(saved(at, x_train=X, y_train=Y, x_test=X[:3, :4], y_test=Y[:3]))
 
 
@@ -154,12 +154,12 @@ def test_a_header_that_declares_too_much_is_refused(at, monkeypatch):
     ):
         open_source(at)
     monkeypatch.setattr(limits, "FREE", 1000)
-    with pytest.raises(DataError, match="refused as a decompression bomb"):
+    with pytest.raises(DataError, match=r"refused as a decompression bomb"):
         open_source(saved(at, x=np.zeros((300, 40, 40), np.uint8), y=np.zeros(300, int)))
 
 
 def test_a_number_that_is_not_finite_is_named_by_row(at):
     x = np.ones((5, 2))
     x[3, 1] = np.inf
-    with pytest.raises(DataError, match="x has a number that is not finite in row 3"):
+    with pytest.raises(DataError, match=r"x has a number that is not finite in row 3"):
         open_source(saved(at, x=x, y=Y[:5])).rows.take(np.arange(5))

@@ -4,11 +4,11 @@ import io
 
 import numpy as np
 import pytest
+from making import flat, png
 from PIL import Image
 
 from hubel.data.pictures import fit, from_array, header, planes, printable, read_picture
 from hubel.errors import DataError, ShapeError
-from making import flat, png
 
 rng = np.random.default_rng(0)
 GREY = rng.integers(0, 256, (5, 7), np.uint8)  # H != W finds swapped axes
@@ -66,7 +66,7 @@ def test_floats_are_shares_of_one():
         DataError, match=r"float pixels must lie in 0\.\.1, but here they reach from 0 to 200"
     ):
         read(saved(Image.fromarray(np.array([[0, 200]], np.float32)), "TIFF"))
-    with pytest.raises(DataError, match="float pixels"):
+    with pytest.raises(DataError, match=r"float pixels"):
         read(saved(Image.fromarray(np.array([[0, np.nan]], np.float32)), "TIFF"))
 
 
@@ -161,7 +161,7 @@ def test_what_is_no_picture_is_named(tmp_path):
 def test_decoders_for_other_formats_stay_shut():
     # An EPS would be handed to Ghostscript.
     eps = saved(Image.fromarray(COLOUR), "EPS")
-    with pytest.raises(DataError, match="is no picture"):
+    with pytest.raises(DataError, match=r"is no picture"):
         read_picture(eps)
 
 
@@ -266,5 +266,5 @@ def test_planes_are_channels_first():
     out = planes(Image.fromarray(COLOUR), 3)
     assert out.flags.c_contiguous and np.array_equal(out, COLOUR.transpose(2, 0, 1))
     assert np.array_equal(planes(Image.fromarray(GREY), 3), np.stack([GREY] * 3))
-    with pytest.raises(ShapeError, match="1 or 3 channels, but 4 are wanted"):
+    with pytest.raises(ShapeError, match=r"1 or 3 channels, but 4 are wanted"):
         planes(Image.fromarray(COLOUR), 4)

@@ -4,11 +4,11 @@ import io
 
 import numpy as np
 import pytest
+from making import png
 from PIL import Image
 
 from hubel.data import Preprocess
 from hubel.errors import DataError, InputError, ShapeError
-from making import png
 
 rng = np.random.default_rng(1)
 COLOUR = rng.integers(0, 256, (9, 14, 3), np.uint8)
@@ -81,13 +81,13 @@ def test_a_row_of_numbers_is_taken_in_order_or_by_name():
 
 def test_a_row_that_does_not_fit_is_refused():
     prepare = Preprocess("vector", (2,), columns=("a", "b"))
-    with pytest.raises(ShapeError, match="the row has 3 numbers, the network expects 2"):
+    with pytest.raises(ShapeError, match=r"the row has 3 numbers, the network expects 2"):
         prepare.vector([1, 2, 3])
     with pytest.raises(DataError, match=r"names \['a'\], the network expects \['a', 'b'\]"):
         prepare.vector({"a": 1})
-    with pytest.raises(DataError, match="not finite at position 1"):
+    with pytest.raises(DataError, match=r"not finite at position 1"):
         prepare.vector([1, float("nan")])
-    with pytest.raises(DataError, match="a row must be numbers"):
+    with pytest.raises(DataError, match=r"a row must be numbers"):
         prepare.vector(["x", "y"])
 
 

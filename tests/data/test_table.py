@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from making import flat, tree, zoo
 
 from hubel.data import Dataset, Preprocess, Problem, open_source
 from hubel.errors import DataError, ShapeError
-from making import flat, tree, zoo
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_broken_table_is_answered_with_its_line(write, text, message):
 
 def test_a_table_in_another_encoding_is_refused(tmp_path):
     (tmp_path / "t.csv").write_bytes("path,label\nä.png,x\n".encode("latin1"))
-    with pytest.raises(DataError, match="cannot be read as a table in UTF-8"):
+    with pytest.raises(DataError, match=r"cannot be read as a table in UTF-8"):
         open_source(tmp_path / "t.csv")
 
 
@@ -142,10 +142,10 @@ def test_real_targets_are_a_regression(write):
     assert several.columns == ("a",) and several.targets.tolist() == [[1, 3], [4, 6]]
     assert open_source(write("a,y\n1,0\n2,1\n"), task="regress").targets.dtype == np.float32
     with pytest.raises(
-        DataError, match="a target must be a number, but one is 'cat'. For classes leave out --task"
+        DataError, match=r"a target must be a number, but one is 'cat'. For classes leave out --task"
     ):
         open_source(write("a,y\n1,cat\n2,1\n"), task="regress")
-    with pytest.raises(DataError, match="has 2 target columns; to classify, one column `label` is needed"):
+    with pytest.raises(DataError, match=r"has 2 target columns; to classify, one column `label` is needed"):
         open_source(write("y1,a,y2\n1,2,3\n4,5,6\n"), task="classify")
 
 
@@ -164,13 +164,13 @@ def test_rows_with_gaps_are_dropped_and_named_up_to_one_in_twenty(write):
 
 
 def test_a_number_that_float32_cannot_hold_is_no_number(write):
-    with pytest.raises(DataError, match="column 'a' is '1e39', no number"):
+    with pytest.raises(DataError, match=r"column 'a' is '1e39', no number"):
         open_source(write("a,y\n1e39,0\n1,1\n"))
 
 
 def test_a_table_without_features_says_what_is_needed(write):
     with pytest.raises(
-        DataError, match="has the columns 'label': a table of numbers needs features and a target"
+        DataError, match=r"has the columns 'label': a table of numbers needs features and a target"
     ):
         open_source(write("label\ncat\ndog\n"))
 
@@ -182,9 +182,11 @@ def test_the_networks_columns_are_found_by_name(write):
         val=0,
     )
     assert (data.train.inputs[:, 0] == -data.train.inputs[:, 1]).all() and data.train.inputs[:, 1].max() > 0
-    with pytest.raises(DataError, match="lacks the columns 'd' that the network takes; it has 'b', 'c', 'a'"):
+    with pytest.raises(
+        DataError, match=r"lacks the columns 'd' that the network takes; it has 'b', 'c', 'a'"
+    ):
         Dataset(data.source, Preprocess("vector", (2,), columns=("a", "d")))
-    with pytest.raises(ShapeError, match="has 3 columns, the network takes 2"):
+    with pytest.raises(ShapeError, match=r"has 3 columns, the network takes 2"):
         Dataset(data.source, Preprocess("vector", (2,)))
 
 
