@@ -263,15 +263,17 @@ def list_tar(path: Path, look: bool) -> tuple[Archive, list[Problem]]:
     problems: list[Problem] = []
     heads: dict[int, bytes] = {}
     with opened_tar(path) as tar:
-        for n, info in enumerate(tar):
+        seen = 0  # pictures that may be looked at
+        for info in tar:
             refused = refused_tar(info)
             if refused:
                 problems.append(Problem(printable(info.name), refused))
             elif info.isreg():
                 add(found, problems, Member(tidy(info.name), info.offset_data, info.size))
-                wanted = gz and look and len(heads) < HEADS and (n < HEADS // 4 or n % 64 == 0)
-                if wanted and may_be_looked_at(info.name) and (content := tar.extractfile(info)):
-                    heads[info.offset_data] = content.read(HEAD)
+                if gz and look and len(heads) < HEADS and may_be_looked_at(info.name):
+                    if (seen < HEADS // 4 or seen % 64 == 0) and (content := tar.extractfile(info)):
+                        heads[info.offset_data] = content.read(HEAD)
+                    seen += 1
             tar.members = []  # type: ignore[attr-defined]  # else a record of every member stays
     members = list(found.values())
     if not gz:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -46,19 +47,43 @@ def decode(
     found = pixels_cache.find(name)
     if found is not None:
         return found
+    shape = (len(index), *preprocess.shape)
     try:
-        draft = pixels_cache.Draft(name, (len(index), *preprocess.shape))
+        draft = pixels_cache.Draft(name, shape)
     except OSError:  # a cache that cannot be written costs time, not the result
-        pixels = np.empty((len(index), *preprocess.shape), np.uint8)
-        dropped = fill(pixels, rows, index, items, preprocess, progress)
-        return Stored(
-            np.delete(pixels, [row for row, _ in dropped], axis=0) if dropped else pixels, tuple(dropped)
-        )
+        return in_memory(shape, rows, index, items, preprocess, progress)
     try:
-        return draft.keep(fill(draft.pixels, rows, index, items, preprocess, progress))
+        dropped = fill(draft.pixels, rows, index, items, preprocess, progress)
     except BaseException:  # also Ctrl-C: half a file is of no use
         draft.drop()
         raise
+    try:
+        return draft.keep(dropped)
+    except OSError:
+        draft.drop()
+        return in_memory(shape, rows, index, items, preprocess, progress)
+
+
+def in_memory(
+    shape: tuple[int, ...],
+    rows: Encoded,
+    index: np.ndarray,
+    items: Sequence[str],
+    preprocess: Preprocess,
+    progress: Progress | None,
+) -> Stored:
+    """The same without a file. Raises DataError when the machine's memory is too small, before it is taken."""
+    size = math.prod(shape)
+    if hasattr(os, "sysconf") and size > 0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        raise DataError(
+            f"{shape[0]:,} pictures of {preprocess.shape} need {size / 1e9:.1f} GB, for which neither the memory nor "
+            f"the folder {pixels_cache.folder()} has room. Let HUBEL_CACHE name a folder on a larger disk."
+        )
+    pixels = np.empty(shape, np.uint8)
+    dropped = fill(pixels, rows, index, items, preprocess, progress)
+    return Stored(
+        np.delete(pixels, [row for row, _ in dropped], axis=0) if dropped else pixels, tuple(dropped)
+    )
 
 
 def fill(

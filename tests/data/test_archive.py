@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from making import flat, tar, tree, zipped, zoo
+from making import flat, png, tar, tree, zipped, zoo
 
 from hubel.data import Dataset, Preprocess, Problem, limits, open_source
 from hubel.errors import DataError
@@ -51,6 +51,26 @@ def test_nothing_is_written_beside_an_archive(make, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     assert len(Dataset(source, AS_IS).train) == 18
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_listing_looks_at_no_picture_of_the_test_part(make, tmp_path):
+    other = {k: png(np.zeros((9, 9, 3))) for k in FILES if k.startswith("test/")}
+    source = open_source(make(FILES | other))
+    assert source.shape == (1, 4, 6) and source.uniform
+    folder = tmp_path / "pair"
+    folder.mkdir()
+    for part in ("train", "test"):
+        own = {k.removeprefix(f"{part}/"): v for k, v in (FILES | other).items() if k.startswith(part)}
+        tar(folder / f"x-{part}.tgz", own, "w:gz")
+    pair = open_source(folder)
+    assert pair.shape == (1, 4, 6)
+    assert len(pair.rows.parts[0].heads) == 20 and pair.rows.parts[1].heads == {}
+
+
+def test_a_large_test_part_in_front_hides_nothing(make):
+    test = {f"test/{c}/{n:03d}.png": png(np.zeros((9, 9, 3))) for c in ("dog", "cat") for n in range(200)}
+    source = open_source(make(test | {k: v for k, v in FILES.items() if k.startswith("train/")}))
+    assert source.shape == (1, 4, 6) and source.uniform
 
 
 BAD_NAMES = {

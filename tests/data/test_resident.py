@@ -144,6 +144,27 @@ def test_a_full_disk_is_decoded_in_memory(folder, monkeypatch, own_cache):
     assert kept(own_cache) == [], "and no half a file is left"
 
 
+def test_a_cache_that_fails_at_the_last_moment_costs_only_time(folder, monkeypatch, own_cache, decoded):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pixels_cache, "checksum", full)
+    assert len(train(folder)) == 14 and len(decoded) == 28
+    assert kept(own_cache) == []
+
+
+def test_what_fits_nowhere_is_said_before_memory_is_taken(folder, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "sysconf", lambda name: 20)
+    with pytest.raises(
+        DataError, match=r"14 pictures of \(1, 9, 9\) need 0\.0 GB, .* Let HUBEL_CACHE name a folder"
+    ):
+        train(folder, Preprocess("picture", (1, 9, 9)))
+
+
 def test_what_is_interrupted_leaves_nothing(folder, monkeypatch, own_cache):
     def interrupt(*_):
         raise KeyboardInterrupt
