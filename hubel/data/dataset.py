@@ -38,7 +38,7 @@ class Dataset:
     ) -> None:
         if source.kind != preprocess.kind:
             raise InputError(f"{source.name} holds {source.kind}s, but the network takes {preprocess.kind}s")
-        self.source, self.preprocess, self.seed, self._progress = source, preprocess, seed, progress
+        self.source, self.preprocess, self.seed, self.progress = source, preprocess, seed, progress
         self._columns = columns(source, preprocess)
         self._parts = source.parts
         if not source.shared:
@@ -110,14 +110,14 @@ class Dataset:
         bad: tuple[Problem, ...] = ()
         if isinstance(source.rows, Encoded):
             names = [source.items[i] for i in index]
-            stored = resident.decode(source.rows, index, names, self.preprocess, self._progress)
+            stored = resident.decode(source.rows, index, names, self.preprocess, self.progress)
             bad = tuple(problem for _, problem in stored.dropped)
             index = np.delete(index, [row for row, _ in stored.dropped])
             inputs = stored.pixels
         else:
             inputs = source.rows.take(index)
             if source.kind == "picture":
-                inputs = self.preprocess.pictures(inputs, self._progress)
+                inputs = self.preprocess.pictures(inputs, self.progress)
             elif self._columns:
                 inputs = np.ascontiguousarray(inputs[:, self._columns])
         self._check(part, bad, index)
