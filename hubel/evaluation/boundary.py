@@ -73,7 +73,7 @@ def _tint(share: np.ndarray) -> np.ndarray:
     ranked = np.partition(share, -2, axis=1)
     lead = ranked[:, -1] - ranked[:, -2]
     rgb = np.array([colour(k) for k in range(share.shape[1])], dtype=np.uint8)[answer]
-    alpha = np.round(40 + 110 * np.sqrt(lead)).astype(np.uint8)
+    alpha = np.round(25 + 90 * np.sqrt(lead)).astype(np.uint8)
     return np.concatenate([rgb, alpha[:, None]], 1)
 
 

@@ -70,6 +70,7 @@ def axis(low: float, high: float, *, steps: int = 5, percent: bool = False) -> A
     values = [n * step for n in range(first, last + 1)]
     span = values[-1] - values[0]
     texts = [f"{v * 100:.{decimals}f} %" if percent else f"{v:,.{decimals}f}" for v in values]
+    texts = [text.replace("-", "−") for text in texts]
     return Axis(
         values[0], values[-1], tuple(((v - values[0]) / span, t) for v, t in zip(values, texts, strict=True))
     )
@@ -79,7 +80,11 @@ def log_axis(low: float, high: float) -> Axis:
     """Whole powers of ten from below low to above high."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     last = max(last, first + 1)
-    ticks = tuple(((n - first) / (last - first), f"{10.0**n:g}") for n in range(first, last + 1))
+    powers = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    texts = [
+        f"{10.0**n:g}" if -3 <= n <= 4 else "10" + str(n).translate(powers) for n in range(first, last + 1)
+    ]
+    ticks = tuple((n / (last - first), text) for n, text in enumerate(texts))
     return Axis(10.0**first, 10.0**last, ticks, log=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,16 +32,21 @@ def evaluate(
 ) -> Evaluation:
     """Answer every item of one part, measure the answers, write predictions.csv and report.html.
 
-    data: another place than the run's own; its classes are matched by name.
+    data: another place than the run's own; its classes are matched by name. Where it does not say what is test,
+        all of it is: the network has seen none of it, and the part is called "all".
     part: where the data has nothing in it, val and then train stand in, and the result says so.
     The run's own test part is written into the run's folder, anything else into evaluations/NAME/ beneath it.
     """
     if part not in PARTS:
         raise InputError(f"no part named {part!r}: it is one of {', '.join(PARTS)}")
     run = run if isinstance(run, Run) else load(run)
-    dataset = run.dataset(data)
-    part, split = _part(dataset, part)
+    dataset = run.dataset(data, progress=progress)
     own = data is None or dataset.source.location == run.data.get("location")
+    if not own and part == "test" and "test" not in dataset.source.parts:
+        whole = replace(dataset.source, shared=True)  # every item in every part
+        part, split = "all", run.dataset(whole, progress=progress).test
+    else:
+        part, split = _part(dataset, part)
     name = folder_name(dataset.source, own, part)
     folder = run.path if own and part == "test" else run.path / "evaluations" / name
     found: Evaluation
@@ -57,7 +63,8 @@ def evaluate(
     drawn = boundary.draw(run, split) if boundary.applies(run) else None
     if drawn is not None:
         write_atomically(folder / BOUNDARY, drawn.png)
-    write_report(run, found, split, found.report, problems=dataset.problems, boundary=drawn)
+    seen = own and (part == "train" or dataset.source.shared)
+    write_report(run, found, split, found.report, problems=dataset.problems, boundary=drawn, seen=seen)
     return found
 
 
@@ -82,7 +89,7 @@ def folder_name(source: Source, own: bool, part: str) -> str:
     name = re.sub(r"[^\w.-]+", "-", source.name).strip(".-")[:60] or "data"
     if not own and source.location != source.name:
         name += "-" + hashlib.sha256(source.location.encode("utf-8", "surrogateescape")).hexdigest()[:6]
-    return name if part == "test" else f"{name}-{part}"
+    return name if part in ("test", "all") else f"{name}-{part}"
 
 
 def _part(dataset: Dataset, wanted: str) -> tuple[str, Split]:

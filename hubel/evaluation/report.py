@@ -38,9 +38,14 @@ def write_report(
     *,
     problems: Sequence[Problem] = (),
     boundary: Boundary | None = None,
+    seen: bool = False,
 ) -> None:
-    """Write the page about one evaluation. split: the items that it measured, in the same order."""
+    """Write the page about one evaluation.
+
+    split: the items that it measured, in the same order   seen: the network has learnt from these very items
+    """
     facts = _facts(run, evaluation) | {"problems": problems[:PROBLEMS], "problem_count": len(problems)}
+    facts["seen"] = seen
     if isinstance(evaluation, Classification):
         facts |= _classes(evaluation, split)
     elif isinstance(evaluation, Regression):
@@ -81,10 +86,10 @@ def percent(share: float, decimals: int = 1) -> str:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """12345 -> 12,345; 0.012345 -> 0.01234; a dash where there is nothing."""
+    """12345 -> 12,345; -0.012345 -> −0.01234; a dash where there is nothing."""
     if isinstance(value, int | np.integer):
         return f"{value:,}"
-    return f"{value:,.{digits}g}" if math.isfinite(value) else "–"
+    return f"{value:,.{digits}g}".replace("-", "−") if math.isfinite(value) else "–"
 
 
 def duration(seconds: float) -> str:
@@ -251,12 +256,11 @@ def _boundary_plot(drawn: Boundary) -> charts.Plot:
     from PIL import Image
 
     (left, bottom), (right, top) = drawn.low.tolist(), drawn.high.tolist()
-    x, y = (_inside(charts.axis(a, b), a, b) for a, b in ((left, right), (bottom, top)))
+    x, y = (_inside(charts.axis(a, b, steps=8), a, b) for a, b in ((left, right), (bottom, top)))
     groups = [(k, drawn.points[drawn.group == k].T.tolist()) for k in np.unique(drawn.group)]
-    shapes = tuple(
-        charts.Shape(f"dots group{k % len(plane.COLOURS)}", charts.dots(x, y, *points))
-        for k, points in groups
-    )
+    halo = charts.Shape("dots halo", charts.dots(x, y, *drawn.points.T.tolist()))
+    coloured = [(f"dots group{k % len(plane.COLOURS)}", charts.dots(x, y, *points)) for k, points in groups]
+    shapes = (halo, *(charts.Shape(kind, path) for kind, path in coloured))
     image = gallery.data_address(Image.fromarray(drawn.field, "RGBA"))
     return charts.Plot("Decision boundary", drawn.axes[0], drawn.axes[1], x, y, shapes, image=image)
 

@@ -20,7 +20,7 @@ REPORT = "report.html"
 class Evaluation:
     """What every task has.
 
-    data: its name   part: train, val or test   folder: where it is written   n: items that were measured
+    data: its name   part: train, val, test or all   folder: where it is written   n: items that were measured
     accuracy: the share of right answers, NaN in a regression   loss: mean cross-entropy or squared error
     """
 

@@ -72,6 +72,27 @@ def test_a_part_that_is_not_there_is_replaced_and_said(make_run, make_source, la
         evaluate(run, part="tests")
 
 
+@pytest.mark.parametrize(("said", "part", "n"), [("", "all", 20), ("test", "test", 4)])
+def test_other_data_is_measured_whole_unless_it_says_what_is_test(
+    make_run, make_source, labels, pictures_that_answer, said, part, n
+):
+    parts = [said if i % 5 == 0 else "" if not said else "train" for i in range(20)]
+    other = make_source(pictures_that_answer(labels, 4), labels, NAMES, name="other", parts=parts)
+    found = evaluate(make_run(NAMES), other)
+    assert (found.part, found.n, found.folder.name) == (part, n, "other")
+    assert "has learnt from" not in found.report.read_text()
+
+
+def test_items_that_were_learnt_from_are_called_so(make_run, make_source, labels, pictures_that_answer):
+    run, pictures = make_run(NAMES), pictures_that_answer(labels, 4)
+    caution = "has learnt from these very items"
+    assert caution in evaluate(run, make_source(pictures, labels, NAMES, shared=True)).report.read_text()
+    parts = ["train", "test"] * 10
+    source = make_source(pictures, labels, NAMES, parts=parts)
+    assert caution in evaluate(run, source, part="train").report.read_text()
+    assert caution not in evaluate(run, source, part="test").report.read_text()
+
+
 def test_classes_are_matched_by_name(make_run, make_source, labels, pictures_that_answer):
     theirs = ("dog", "bee", "ant")  # another order, and no cat
     targets = np.array([0, 1, 2, 2])
