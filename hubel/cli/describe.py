@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hubel.cli import complete
 from hubel.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def describe(
-    what: Annotated[str, typer.Argument(metavar="NETWORK|RUN", help="A network of the zoo, or a run folder.")],
+    what: Annotated[str, typer.Argument(metavar="NETWORK|RUN", autocompletion=complete.networks_and_runs, help="A network of the zoo, or a run folder.")],
     classes: Annotated[int, typer.Option(help="Of a network: how many classes.")] = 10,
     size: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Of a network: its input, as 3x64x64.")] = None,
     hidden: Annotated[str | None, typer.Option(help="Of mlp: sizes of its hidden layers.")] = None,
@@ -68,7 +69,9 @@ def _find(
 def _shape(text: str) -> tuple[int, ...]:
     sides = text.lower().replace("×", "x").split("x")
     if len(sides) not in (1, 3) or not all(s.isascii() and s.isdigit() and 0 < int(s) <= 4096 for s in sides):
-        raise InputError(f"--input takes CHANNELSxHEIGHTxWIDTH, as 3x64x64, or a count of numbers, got {text!r}")
+        raise InputError(
+            f"--input takes CHANNELSxHEIGHTxWIDTH, as 3x64x64, or a count of numbers, got {text!r}"
+        )
     return tuple(map(int, sides))
 
 

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hubel.cli import complete
+
 if TYPE_CHECKING:
     from hubel.evaluation.scores import Evaluation
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder.")],
-    data: Annotated[str | None, typer.Argument(help="Other data than the run's own: a name or a path.")] = None,
+    run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete.runs, help="A run folder.")],
+    data: Annotated[
+        str | None, typer.Argument(help="Other data than the run's own: a name or a path.")
+    ] = None,
     part: Annotated[str, typer.Option(help="Which part is measured: test, val or train.")] = "test",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> None:

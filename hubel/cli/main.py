@@ -6,16 +6,30 @@ saved · 130 interrupted. Heavy imports happen inside the commands, so that --he
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hubel.cli import compare, data, describe, evaluate, measure, predict, train, zoo
-from hubel.errors import HubelError
+from hubel.errors import HubelError, Interrupted
+
+
+class _Commands(TyperGroup):
+    """Typer ends on Ctrl-C by itself, in ways that differ between its versions; our errors pass through it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
 
 app = typer.Typer(
     name="hubel",
+    cls=_Commands,
     help="Convolutional networks you can read, train, question and serve.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -25,21 +39,33 @@ for command in (train, evaluate, predict, describe, compare, zoo, data, measure)
     command.add(app)
 
 
-@app.callback()
-def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _version(asked: bool) -> None:
+    if asked:
         from hubel import __version__
 
         sys.stdout.write(f"hubel {__version__}\n")
         raise typer.Exit
 
 
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    pass
+
+
 def main() -> None:
     """The entry point. A traceback reaches the user only for our own bugs."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="replace"
+            )  # where a letter cannot be written, a ? is better than an end
     try:
-        app()
+        app(prog_name="hubel")
     except HubelError as e:
         complain(str(e))
         sys.exit(e.exit_code)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hubel.cli import complete
 from hubel.errors import HubelError, InputError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ AT_ONCE = 256  # pictures decoded before they are answered: bounds the memory fo
 
 
 def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or a model.safetensors alone.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete.runs, help="A run folder, or a model.safetensors alone.")],
     files: Annotated[list[str], typer.Argument(metavar="FILES…", help="Pictures, folders of pictures, or - for one picture from standard input. For numbers: CSV files, or - .")],
     top: Annotated[int, typer.Option(help="How many classes to list.")] = 3,
     json_: Annotated[bool, typer.Option("--json", help="Print the answers as JSON and nothing else.")] = False,
@@ -35,7 +36,12 @@ def predict(
         raise InputError(f"there is no {trained.preprocess.kind} in {', '.join(files)}")
     answers, problems = _answer(trained, items, top, quiet=json_)
     if json_:
-        show.as_json({"predictions": [_as_dict(p) for p in answers], "problems": [{"item": i, "reason": r} for i, r in problems]})
+        show.as_json(
+            {
+                "predictions": [_as_dict(p) for p in answers],
+                "problems": [{"item": i, "reason": r} for i, r in problems],
+            }
+        )
     else:
         _print(answers, top)
         for item, reason in problems:
@@ -78,7 +84,9 @@ def _pictures(files: list[str]) -> Iterator[tuple[str, Any]]:
             yield "-", sys.stdin.buffer.read()
         elif path.is_dir():
             for file in sorted(path.rglob("*")):
-                if file.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in file.relative_to(path).parts):
+                if file.suffix.lower() in SUFFIXES and not any(
+                    p.startswith(".") for p in file.relative_to(path).parts
+                ):
                     yield str(file), file
         else:
             yield name, path
@@ -115,7 +123,12 @@ def _print(answers: list[Prediction], top: int) -> None:
     others = min(top, len(answers[0].top)) - 1
     columns = ["item", "answer", "p", *(["then"] if others else [])]
     rows = [
-        (a.item, a.answer, f"{a.p:.4f}", *(["  ".join(f"{c} {p:.4f}" for c, p in a.top[1:])] if others else []))
+        (
+            a.item,
+            a.answer,
+            f"{a.p:.4f}",
+            *(["  ".join(f"{c} {p:.4f}" for c, p in a.top[1:])] if others else []),
+        )
         for a in answers
     ]
     show.table(columns, rows, right="p")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from hubel.cli import complete
 from hubel.errors import HubelError, InputError
 from hubel.training.recipe import Recipe
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[str, typer.Argument(help="A name (see `hubel data`) or a path: a folder of class folders, an archive of one, IDX, CSV, .npz.")] = "digits",
-    network: Annotated[str | None, typer.Option("--network", "-n", help="A network of the zoo; by default the one for such data.")] = None,
+    data: Annotated[str, typer.Argument(autocompletion=complete.data, help="A name (see `hubel data`) or a path: a folder of class folders, an archive of one, IDX, CSV, .npz.")] = "digits",
+    network: Annotated[str | None, typer.Option("--network", "-n", autocompletion=complete.networks, help="A network of the zoo; by default the one for such data.")] = None,
     hidden: Annotated[str | None, typer.Option(help="Of mlp: sizes of its hidden layers, as 4 or 300,100; none for one neuron.")] = None,
     arg: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any other argument of the network, as bias=false. May be repeated.")] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", help="The run folder, exactly. Default: runs/DATA-NETWORK-TIME.")] = None,
@@ -69,7 +70,9 @@ def train(
     elif json_:
         show.as_json({"run": str(job.folder)})
     else:
-        show.say(f"\nThe run lies in {job.folder}. Measure it with: hubel evaluate {shlex.quote(str(job.folder))}")
+        show.say(
+            f"\nThe run lies in {job.folder}. Measure it with: hubel evaluate {shlex.quote(str(job.folder))}"
+        )
 
 
 def _announce(job: Job) -> None:
@@ -89,7 +92,9 @@ def _announce(job: Job) -> None:
     for problem in job.dataset.problems[:5]:
         show.say(f"skipped  {problem.item}: {problem.reason}")
     if len(job.dataset.problems) > 5:
-        show.say(f"skipped  and {len(job.dataset.problems) - 5} more: see `hubel data {shlex.quote(job.source.location)}`")
+        show.say(
+            f"skipped  and {len(job.dataset.problems) - 5} more: see `hubel data {shlex.quote(job.source.location)}`"
+        )
 
 
 def _what(job: Job) -> str:
@@ -127,7 +132,9 @@ def _tell(job: Job, found: Evaluation, json_: bool) -> None:
     picture = job.source.kind == "picture"
     show.say(f"  hubel {'predict ' + folder + ' PICTURE.png' if picture else 'describe ' + folder}")
     show.say(f"  hubel evaluate {folder}{' OTHER_PICTURES/' if picture else ''}")
-    show.say(f"  hubel train {shlex.quote(str(job.source.location))} --network {'lenet5' if picture else 'mlp --hidden 20,20'}")
+    show.say(
+        f"  hubel train {shlex.quote(str(job.source.location))} --network {'lenet5' if picture else 'mlp --hidden 20,20'}"
+    )
 
 
 def _arguments(hidden: str | None, pairs: list[str]) -> dict[str, Any]:
@@ -174,8 +181,10 @@ def _with_recipe_options() -> inspect.Signature:
         name = field.name.replace("_", "-")
         flags = (f"--{name}/--no-{name}",) if kind is bool else (f"--{name}",)
         option = typer.Option(*flags, help=field.metadata["help"], rich_help_panel=field.metadata["group"])
-        annotation = Annotated[kind | None, option]
-        parameters.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+        annotation: Any = Annotated[kind | None, option]  # type: ignore[valid-type]
+        parameters.append(
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        )
     return fixed.replace(parameters=parameters)
 
 
