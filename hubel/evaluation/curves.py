@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+import numpy as np
+
 from hubel.errors import InputError
 from hubel.evaluation.charts import Axis, axis, log_axis
 from hubel.evaluation.compare import Comparison, Side
@@ -92,7 +94,7 @@ def plain(chart: Chart, *, width: int = 78) -> str:
     """The chart as lines of at most `width` characters; a curve has its letter on its way and at its end."""
     rows = rows_for(chart.y)
     gutter = max(len(text) for _, text in chart.y.ticks)
-    columns = width - gutter - 2 - 3 * max(len(c.letter) for c in chart.curves)
+    columns = width - gutter - 2 - sum(len(c.letter) + 1 for c in chart.curves[:8]) - 1
     bits: dict[tuple[int, int], int] = {}
     letters: dict[tuple[int, int], str] = {}
     for number, c in enumerate(chart.curves):
@@ -100,8 +102,8 @@ def plain(chart: Chart, *, width: int = 78) -> str:
         for x, y in dots_of(points):
             cell = (y // 4, x // 2)
             bits[cell] = bits.get(cell, 0) | DOTS[y % 4][x % 2]
-        for k in on_the_way(number, len(chart.curves), len(points)):
-            letters.setdefault((points[k][1] // 4, points[k][0] // 2), c.letter[0])
+        for x, y in on_the_way(number, len(chart.curves), points):
+            letters.setdefault((y // 4, x // 2), c.letter[0])
     cells = {cell: chr(0x2800 + found) for cell, found in bits.items()} | letters
     for c in chart.curves:
         x, y = place(chart, c.epochs[-1], c.values[-1], columns, rows)
@@ -145,9 +147,12 @@ def dots_of(points: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
     return found
 
 
-def on_the_way(number: int, of: int, points: int) -> list[int]:
-    """Which points of curve `number` of `of` carry its letter: two, at other epochs than its neighbours'."""
-    return sorted({int((part + (number + 1) / (of + 1)) / 2 * (points - 1)) for part in (0, 1)})
+def on_the_way(number: int, of: int, points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Where curve `number` of `of` carries its letter: twice, elsewhere along x than its neighbours do."""
+    xs, ys = zip(*points, strict=True)
+    shares = [(half + (number + 1) / (of + 1)) / 2 for half in (0, 1)]
+    along = [round(xs[0] + share * (xs[-1] - xs[0])) for share in shares]
+    return [(x, round(float(np.interp(x, xs, ys)))) for x in along]
 
 
 def below(x: Axis, gutter: int, columns: int) -> list[str]:

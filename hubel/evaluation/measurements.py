@@ -198,7 +198,11 @@ def surroundings(folder: str) -> dict[str, str]:
 
 
 def wait(child: subprocess.Popen[bytes]) -> float:
-    """Wait for the end -> bytes of memory at the peak, of this child and those that it waited for itself."""
+    """Wait for the end -> bytes of memory at the peak, of this child and those that it waited for itself.
+
+    On Linux a child's peak begins with what its parent held when it was started, so the parent must be small: the
+    command line, which has not imported torch, is.
+    """
     if not hasattr(os, "wait4"):
         child.wait()
         return math.nan

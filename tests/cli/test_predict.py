@@ -1,0 +1,102 @@
+"""`hubel predict`: pictures, folders, standard input, rows of numbers; what cannot be read is named."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from making import png
+from sklearn.datasets import load_digits
+
+import hubel
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Ten digits as PNG files that lose nothing, one of each class, in a folder and one below it."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "below").mkdir()
+    digits = load_digits()
+    for k in range(10):
+        pixels = np.round(digits.images[k] * (255 / 16)).astype(np.uint8)
+        (folder / ("below" if k > 7 else "") / f"{k}.png").write_bytes(png(pixels))
+    (folder / "notes.txt").write_text("no picture")
+    (folder / ".hidden.png").write_bytes(png(pixels))
+    return folder
+
+
+def test_the_answers_are_those_of_the_library(cli, trained, pictures):
+    said = cli("predict", trained["a"], pictures / "3.png", "--json", "--top", 10)
+    assert said.code == 0 and said.err == "" and said.json["problems"] == []
+    (answer,) = said.json["predictions"]
+    top = {row["class"]: row["p"] for row in answer["top"]}
+    assert set(top) == set("0123456789") and sum(top.values()) == pytest.approx(1, abs=1e-5)
+    assert list(top.values()) == sorted(top.values(), reverse=True)
+    assert (answer["answer"], answer["p"]) == (answer["top"][0]["class"], answer["top"][0]["p"])
+    (direct,) = hubel.load(trained["a"]).predict(str(pictures / "3.png"))
+    assert answer["answer"] == direct.answer and answer["p"] == pytest.approx(direct.p)
+
+
+def test_a_folder_is_looked_through_without_what_is_hidden_or_no_picture(cli, trained, pictures):
+    said = cli("predict", trained["a"], pictures, "--json")
+    names = [p["item"] for p in said.json["predictions"]]
+    assert names == [str(pictures / f"{k}.png") for k in range(8)] + [
+        str(pictures / "below" / f"{k}.png") for k in (8, 9)
+    ]
+
+
+def test_the_table_has_a_line_per_picture(cli, trained, pictures):
+    said = cli("predict", trained["a"], pictures / "0.png", pictures / "1.png", "--top", 2)
+    assert said.code == 0 and said.err == ""
+    lines = [line for line in said.out.splitlines() if ".png" in line]
+    assert len(lines) == 2 and "answer" in said.out
+
+
+def test_what_cannot_be_read_is_named_and_the_others_are_answered(cli, trained, pictures, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG and then nothing")
+    files = (tmp_path / "broken.png", pictures / "1.png", tmp_path / "absent.png")
+    said = cli("predict", trained["a"], *files)
+    assert said.code == 0 and "1.png" in said.out
+    complaints = said.err.splitlines()
+    assert len(complaints) == 2 and all(line.startswith("hubel: ") for line in complaints)
+    assert "broken.png" in complaints[0] and "absent.png" in complaints[1] and "no such file" in complaints[1]
+    problems = cli("predict", trained["a"], *files, "--json").json["problems"]
+    assert [p["item"] for p in problems] == [str(files[0]), str(files[2])]
+
+
+def test_where_nothing_can_be_read_it_fails(cli, trained, tmp_path):
+    said = cli("predict", trained["a"], tmp_path / "absent.png")
+    assert said.code == 2 and "none of the 1 items could be read" in said.err
+    assert cli("predict", trained["a"], tmp_path).code == 2
+    assert cli("predict", trained["a"], tmp_path / "absent.png", "--top", 0).code == 2
+
+
+def test_a_picture_from_standard_input(cli, trained, pictures, monkeypatch):
+    content = io.TextIOWrapper(io.BytesIO((pictures / "5.png").read_bytes()))
+    monkeypatch.setattr(sys, "stdin", content)
+    (piped,) = cli("predict", trained["a"], "-", "--json").json["predictions"]
+    (named,) = cli("predict", trained["a"], pictures / "5.png", "--json").json["predictions"]
+    assert piped["item"] == "-" and piped["top"] == named["top"]
+
+
+def test_rows_of_numbers(cli, tmp_path, monkeypatch):
+    run = hubel.train("points", network="mlp", epochs=1, out=tmp_path / "run").path
+    (tmp_path / "rows.csv").write_text("x,y\n3,1\n2 5\n\n1,8\n")
+    said = cli("predict", run, tmp_path / "rows.csv", "--json")
+    assert [p["item"].rpartition(":")[2] for p in said.json["predictions"]] == ["2", "3", "5"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("3,1\n"))
+    (piped,) = cli("predict", run, "-", "--json").json["predictions"]
+    assert piped["top"] == said.json["predictions"][0]["top"]
+    (tmp_path / "rows.csv").write_text("3,1\n2,five\n")
+    assert (
+        "rows.csv, line 2: not a row of numbers: '2,five'" in cli("predict", run, tmp_path / "rows.csv").err
+    )
+
+
+def test_a_model_alone_answers_too(cli, trained, pictures, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes((trained["a"] / "model.safetensors").read_bytes())
+    alone = cli("predict", tmp_path / "model.safetensors", pictures / "2.png", "--json")
+    beside = cli("predict", trained["a"], pictures / "2.png", "--json")
+    assert alone.code == 0 and alone.json == beside.json
