@@ -75,13 +75,7 @@ def data(
     _counts(found)
     _columns(found)
     _problems(found)
-    if out is not None:
-        show.say(f"\nsheet    {out}")
-    elif found.kind == "picture":
-        name = f"{found.name}-sheet.png"
-        show.say(f"\nSee its pictures: hubel data {shlex.quote(what)} -o {shlex.quote(name)}")
-    if not found.checked:
-        show.say(f"Try every item (test pictures are opened too): hubel data {shlex.quote(what)} --check")
+    _next(found, shlex.quote(what), out)
 
 
 def _list(json_: bool) -> None:
@@ -199,6 +193,19 @@ def _problems(found: Survey) -> None:
     first = f", the first {FEW_PROBLEMS} (all: --json)" if len(found.problems) > FEW_PROBLEMS else ""
     rows = [(p.item, p.reason) for p in found.problems[:FEW_PROBLEMS]]
     show.table(["item", "reason"], rows, title=f"{of}{first}")
+
+
+def _next(found: Survey, what: str, out: str | None) -> None:
+    """Where the sheet lies, and what else there is to see. what: as the shell takes it."""
+    from hubel.cli import show
+
+    show.say()
+    if out is not None:
+        show.say(f"sheet    {out}")
+    elif found.kind == "picture":
+        show.say(f"See its pictures: hubel data {what} -o {shlex.quote(f'{found.name}-sheet.png')}")
+    if not found.checked:
+        show.say(f"Try every item (test pictures are opened too): hubel data {what} --check")
 
 
 def _as_dict(found: Survey, sheet: str | None) -> dict[str, object]:
