@@ -3,7 +3,7 @@
 On disk it is the folder that `hubel train` writes:
 
     run.toml             written first: what was asked for
-    model.safetensors    weights; its metadata (one key, `hubel`) alone suffices to rebuild, preprocess and name the classes
+    model.safetensors    weights; its metadata (one key, `hubel`) suffices to rebuild, preprocess and name the classes
     history.jsonl        a line per epoch: losses, accuracies, learning rate; no clock times
     timing.jsonl         a line per epoch: seconds and items per second
     predictions.csv, probabilities.npy, evaluations/, report.html     written by `evaluation`
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hubel import metrics
 from hubel.data import Dataset, Preprocess, Source, open_source
 from hubel.data.dataset import Task
 from hubel.errors import ArtifactError, HubelError, InputError
@@ -190,7 +191,9 @@ class Run:
     def parameters(self) -> int:
         return sum(p.numel() for p in self.model.parameters())
 
-    def dataset(self, location: str | Path | Source | None = None, progress: Progress | None = None) -> Dataset:
+    def dataset(
+        self, location: str | Path | Source | None = None, progress: Progress | None = None
+    ) -> Dataset:
         """The run's own data, split as it was trained, or another place's, preprocessed alike."""
         place = location if location is not None else self.data.get("location")
         if place is None:
@@ -200,7 +203,9 @@ class Run:
             raise InputError(
                 f"{source.name} holds {source.kind}s, but the run {self.path} was trained on {self.preprocess.kind}s"
             )
-        return Dataset(source, self.preprocess, seed=self.seed, val=self.data.get("val_share"), progress=progress)
+        return Dataset(
+            source, self.preprocess, seed=self.seed, val=self.data.get("val_share"), progress=progress
+        )
 
     def logits(self, inputs: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
         """(N, C, H, W) uint8 pixels or (N, D) float32 numbers -> (N, K) float32 logits."""
@@ -223,7 +228,7 @@ class Run:
 
     def probabilities(self, inputs: np.ndarray) -> np.ndarray:
         """(N, K) float32, each row sums to 1."""
-        return softmax(self.logits(inputs))
+        return metrics.softmax(self.logits(inputs))
 
     def predict(self, items: Any, *, top: int = 5) -> list[Prediction]:
         """Answers for pictures: a path, bytes, PIL image or array, or a list of these; for numbers: rows."""
@@ -246,21 +251,18 @@ class Run:
                 for item, row in zip(items, logits, strict=True)
             ]
         made = []
-        for item, row in zip(items, softmax(logits), strict=True):
+        for item, row in zip(items, metrics.softmax(logits), strict=True):
             best = np.argsort(-row, kind="stable")[:top]
             ranked = tuple((self.classes[k], float(row[k])) for k in best)
             made.append(Prediction(item, ranked[0][0], ranked[0][1], ranked))
         return made
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Rows of logits to rows of probabilities, without overflow."""
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)  # type: ignore[no-any-return]
-
-
 def load(path: str | Path, *, device: str = "cpu") -> Run:
-    """The run in a folder, or in a model.safetensors alone. Raises InputError if there is none, ArtifactError if damaged."""
+    """The run in a folder, or in a model.safetensors alone.
+
+    Raises InputError if there is none, ArtifactError if it is damaged or from a newer version.
+    """
     reuse_memory()
     import torch
     from safetensors import SafetensorError, safe_open
@@ -269,8 +271,12 @@ def load(path: str | Path, *, device: str = "cpu") -> Run:
     folder, file = (path, path / MODEL) if path.is_dir() else (path.parent, path)
     if not file.is_file():
         if (folder / SETTINGS).is_file() and path.is_dir():
-            raise ArtifactError(f"the run {path} has no {MODEL}: its training ended before the first epoch was done")
-        raise InputError(f"no run at {path}: {file} is not there. `hubel train DATA` makes one, in the folder runs/")
+            raise ArtifactError(
+                f"the run {path} has no {MODEL}: its training ended before the first epoch was done"
+            )
+        raise InputError(
+            f"no run at {path}: {file} is not there. `hubel train DATA` makes one, in the folder runs/"
+        )
     try:
         with safe_open(file, framework="pt") as stored:
             card = Card.from_json((stored.metadata() or {}).get("hubel", ""), file)
@@ -283,7 +289,9 @@ def load(path: str | Path, *, device: str = "cpu") -> Run:
     except ArtifactError:
         raise
     except (HubelError, RuntimeError, TypeError) as e:
-        raise ArtifactError(f"the weights in {file} do not fit the network {card.network.name!r} that it names: {e}") from e
+        raise ArtifactError(
+            f"the weights in {file} do not fit the network {card.network.name!r} that it names: {e}"
+        ) from e
     model = card.wrap(network).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Run(folder, card, model, read_settings(folder))
 
@@ -304,7 +312,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise ArtifactError(f"{file} is damaged ({e}); the model itself can still be loaded: name its {MODEL}") from e
+        raise ArtifactError(
+            f"{file} is damaged ({e}); the model itself can still be loaded: name its {MODEL}"
+        ) from e
 
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -348,7 +358,9 @@ def new_folder(out: str | Path | None, name: str, root: str | Path = "runs") -> 
     if out is not None:
         folder = Path(out)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} exists and is not empty: name another --out, or move it away. Nothing was changed")
+            raise InputError(
+                f"{folder} exists and is not empty: name another --out, or move it away. Nothing was changed"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     for suffix in ["", *(f"-{n}" for n in range(2, 10_000))]:
@@ -377,7 +389,9 @@ def reuse_memory() -> None:
             mallopt(option, value)
 
 
-def versions(packages: Iterable[str] = ("hubel", "torch", "numpy", "pillow", "safetensors")) -> dict[str, str]:
+def versions(
+    packages: Iterable[str] = ("hubel", "torch", "numpy", "pillow", "safetensors"),
+) -> dict[str, str]:
     """Versions as installed, without importing anything."""
     from importlib.metadata import PackageNotFoundError, version
 

@@ -43,14 +43,19 @@ def same_padding(kernel: int, dilation: int = 1) -> int:
     return span // 2
 
 
-def transposed(size: int, kernel: int, stride: int = 1, padding: int = 0, extra: int = 0, dilation: int = 1) -> int:
+def transposed(
+    size: int, kernel: int, stride: int = 1, padding: int = 0, extra: int = 0, dilation: int = 1
+) -> int:
     """Output size of a transposed convolution: (H - 1) S - 2P + F_eff + extra."""
     return (size - 1) * stride - 2 * padding + effective(kernel, dilation) + extra
 
 
 @dataclass(frozen=True)
 class Field:
-    """What one cell of a map sees of the input: `size` cells; neighbours are `stride` apart; the first begins at `offset`."""
+    """What one cell of a map sees of the input.
+
+    size: cells; stride: between the fields of two neighbours; offset: where the first one begins
+    """
 
     size: int = 1
     stride: int = 1

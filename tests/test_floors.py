@@ -8,7 +8,8 @@ from pathlib import Path
 import hubel
 
 PACKAGE = Path(hubel.__file__).parent
-FLOORS = "errors shapes metrics data zoo replay run training evaluation explanation serving cli".split()
+FLOORS = ["errors", "shapes", "metrics", "data", "zoo", "replay", "run"]
+FLOORS += ["training", "evaluation", "explanation", "serving", "cli"]
 
 
 def arrows() -> set[tuple[str, str]]:
@@ -43,7 +44,9 @@ def test_there_are_arrows_to_look_at():
 
 
 def test_every_part_has_a_floor():
-    parts = {p.name.removesuffix(".py") for p in PACKAGE.iterdir() if not p.name.startswith((".", "__pycache__"))}
+    parts = {
+        p.name.removesuffix(".py") for p in PACKAGE.iterdir() if not p.name.startswith((".", "__pycache__"))
+    }
     assert parts - set(FLOORS) - {"__init__", "__main__", "definitions", "py.typed"} == set()
 
 

@@ -12,7 +12,10 @@ def test_the_lectures_own_size():
 
 
 @pytest.mark.parametrize("size", [7, 8, 11, 28])
-@pytest.mark.parametrize(("kernel", "stride", "padding", "dilation"), [(3, 1, 0, 1), (3, 2, 1, 1), (2, 2, 0, 1), (3, 3, 1, 2), (5, 4, 2, 1)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation"),
+    [(3, 1, 0, 1), (3, 2, 1, 1), (2, 2, 0, 1), (3, 3, 1, 2), (5, 4, 2, 1)],
+)
 def test_sizes_are_those_that_pytorch_makes(size, kernel, stride, padding, dilation):
     x = torch.zeros(1, 1, size)
     made = F.conv1d(x, torch.zeros(1, 1, kernel), stride=stride, padding=padding, dilation=dilation).shape[-1]
@@ -22,16 +25,25 @@ def test_sizes_are_those_that_pytorch_makes(size, kernel, stride, padding, dilat
         assert windowed(size, kernel, stride, padding, ceil=True) == pooled
 
 
-@pytest.mark.parametrize(("stride", "padding", "extra", "dilation"), [(1, 0, 0, 1), (2, 1, 1, 1), (3, 2, 0, 2)])
+@pytest.mark.parametrize(
+    ("stride", "padding", "extra", "dilation"), [(1, 0, 0, 1), (2, 1, 1, 1), (3, 2, 0, 2)]
+)
 def test_transposed_sizes_are_those_that_pytorch_makes(stride, padding, extra, dilation):
     made = F.conv_transpose1d(
-        torch.zeros(1, 1, 6), torch.zeros(1, 1, 4), stride=stride, padding=padding, output_padding=extra, dilation=dilation
+        torch.zeros(1, 1, 6),
+        torch.zeros(1, 1, 4),
+        stride=stride,
+        padding=padding,
+        output_padding=extra,
+        dilation=dilation,
     )
     assert transposed(6, 4, stride, padding, extra, dilation) == made.shape[-1]
 
 
 def test_a_window_that_does_not_fit_says_both_sizes():
-    with pytest.raises(ShapeError, match=r"a window of 7 does not fit into 4 cells with padding 1 \(4 \+ 2\*1 = 6\)"):
+    with pytest.raises(
+        ShapeError, match=r"a window of 7 does not fit into 4 cells with padding 1 \(4 \+ 2\*1 = 6\)"
+    ):
         windowed(4, 7, padding=1)
 
 

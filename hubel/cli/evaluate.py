@@ -44,7 +44,7 @@ def headline(found: Evaluation) -> str:
     low, high = 100 * facts["accuracy_low"], 100 * facts["accuracy_high"]
     return (
         f"{found.part:<8} accuracy {percent(facts['accuracy'])}  (95 % interval {low:.2f} to {high:.2f}, "
-        f"{facts['items']:,} items of {found.data}, {facts['mistakes']:,} mistakes)"
+        f"{facts['items']:,} items of {found.data}, {facts['mistakes']:,} {'mistake' if facts['mistakes'] == 1 else 'mistakes'})"
     )
 
 

@@ -22,7 +22,9 @@ def console(*, stderr: bool = False) -> Console:
     """Where to print. Colour and width are found out by Rich; NO_COLOR and COLUMNS are honoured."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not (sys.stderr if stderr else sys.stdout).isatty())
+    return Console(
+        stderr=stderr, highlight=False, soft_wrap=not (sys.stderr if stderr else sys.stdout).isatty()
+    )
 
 
 def say(text: str = "") -> None:
@@ -47,14 +49,22 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: str = "", title: str = "") -> None:
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: str = "", title: str = ""
+) -> None:
     """Print a table. right: the names of the columns to align right, separated by spaces (a name's spaces as _)."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, title_style="bold")
-    to_the_right = right.replace("_", " ").split(" ") if "_" not in right else [n.replace("_", " ") for n in right.split()]
+    drawn = Table(
+        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, title_style="bold"
+    )
+    to_the_right = (
+        right.replace("_", " ").split(" ")
+        if "_" not in right
+        else [n.replace("_", " ") for n in right.split()]
+    )
     for column in columns:
         aligned = "right" if column in to_the_right else "left"
         drawn.add_column(column, justify=aligned, overflow="fold", no_wrap=aligned == "right")  # type: ignore[arg-type]
@@ -70,6 +80,7 @@ class Bar:
         self.what, self.rich, self.unit = what, rich, unit
         self.task: Any = None
         self.told = self.began = time.monotonic()
+        self.silent = False
 
     def advance(self, done: int, total: int) -> None:
         if self.rich is not None:
@@ -84,6 +95,8 @@ class Bar:
             self.told = now
 
     def line(self, text: str) -> None:
+        if self.silent:
+            return
         if self.rich is not None:
             self.rich.console.print(printable(text), highlight=False, markup=False)
         else:
@@ -97,7 +110,7 @@ def bar(what: str, unit: str = "items", *, quiet: bool = False) -> Iterator[Bar]
     if quiet or not sys.stderr.isatty():
         made = Bar(what, None, unit)
         if quiet:
-            made.line = lambda text: None  # type: ignore[method-assign]
+            made.silent = True
         yield made
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

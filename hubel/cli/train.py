@@ -132,9 +132,9 @@ def _tell(job: Job, found: Evaluation, json_: bool) -> None:
     picture = job.source.kind == "picture"
     show.say(f"  hubel {'predict ' + folder + ' PICTURE.png' if picture else 'describe ' + folder}")
     show.say(f"  hubel evaluate {folder}{' OTHER_PICTURES/' if picture else ''}")
-    show.say(
-        f"  hubel train {shlex.quote(str(job.source.location))} --network {'lenet5' if picture else 'mlp --hidden 20,20'}"
-    )
+    other = "lenet-keras" if job.network.name == "lenet5" else "lenet5"
+    again = f"hubel train {shlex.quote(str(job.source.location))} --network"
+    show.say(f"  {again} {other if picture else 'mlp --hidden 20,20'}")
 
 
 def _arguments(hidden: str | None, pairs: list[str]) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _with_recipe_options() -> inspect.Signature:
         name = field.name.replace("_", "-")
         flags = (f"--{name}/--no-{name}",) if kind is bool else (f"--{name}",)
         option = typer.Option(*flags, help=field.metadata["help"], rich_help_panel=field.metadata["group"])
-        annotation: Any = Annotated[kind | None, option]  # type: ignore[valid-type]
+        annotation: Any = Annotated[kind | None, option]
         parameters.append(
             inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         )

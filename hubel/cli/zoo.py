@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 
-def zoo(json_: Annotated[bool, typer.Option("--json", help="Print the list as JSON and nothing else.")] = False) -> None:
+def zoo(
+    json_: Annotated[bool, typer.Option("--json", help="Print the list as JSON and nothing else.")] = False,
+) -> None:
     """List the networks: input, parameters, source."""
     from hubel.cli import show
     from hubel.zoo import ZOO
@@ -23,7 +25,9 @@ def zoo(json_: Annotated[bool, typer.Option("--json", help="Print the list as JS
         [(n, show.shape(e.input), f"{e.parameters:,}", e.summary, e.source) for n, e in ZOO.items()],
         right="input parameters",
     )
-    show.say("One of them, layer by layer: hubel describe NETWORK. Train it: hubel train DATA --network NETWORK")
+    show.say(
+        "One of them, layer by layer: hubel describe NETWORK. Train it: hubel train DATA --network NETWORK"
+    )
 
 
 def add(app: typer.Typer) -> None:

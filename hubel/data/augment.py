@@ -50,8 +50,8 @@ class Augment:
         if self.brightness:
             x = x + _per_item(rng.uniform(-self.brightness, self.brightness, len(x)), x)
         if self.colour_pca:
-            columns = np.asarray(self.components)                    # (C, components)
-            added = rng.normal(0, self.colour_pca, (len(x), columns.shape[1])) @ columns.T         # (N, C)
+            columns = np.asarray(self.components)  # (C, components)
+            added = rng.normal(0, self.colour_pca, (len(x), columns.shape[1])) @ columns.T  # (N, C)
             x = x + torch.as_tensor(added, dtype=x.dtype, device=x.device)[:, :, None, None]
         return x
 
@@ -61,18 +61,18 @@ class Augment:
             return x
         n, _, height, width = x.shape
         margin = crop or shift
-        margin = min(margin, height - 1, width - 1)                  # mirroring has no more than that to show
+        margin = min(margin, height - 1, width - 1)  # mirroring has no more than that to show
         if margin:
             x = F.pad(x, (margin,) * 4, mode="reflect" if crop else "replicate")
-        rows = rng.integers(0, 2 * margin + 1, (n, 1)) + np.arange(height)       # (N, H)
-        columns = rng.integers(0, 2 * margin + 1, (n, 1)) + np.arange(width)     # (N, W)
+        rows = rng.integers(0, 2 * margin + 1, (n, 1)) + np.arange(height)  # (N, H)
+        columns = rng.integers(0, 2 * margin + 1, (n, 1)) + np.arange(width)  # (N, W)
         if self.flip:
             mirrored = rng.random(n) < 0.5
             columns[mirrored] = columns[mirrored, ::-1]
         item = torch.arange(n, device=x.device)[:, None, None]
         i = torch.as_tensor(rows, device=x.device)[:, :, None]
         j = torch.as_tensor(columns, device=x.device)[:, None, :]
-        return x[item, :, i, j].permute(0, 3, 1, 2)                  # (N, H, W, C) -> (N, C, H, W)
+        return x[item, :, i, j].permute(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
 
     def _affine(self, x: Tensor, rng: np.random.Generator) -> Tensor:
         """Rotation, scale, zoom and shift as one bilinear interpolation."""
@@ -80,17 +80,18 @@ class Augment:
         angle = np.deg2rad(rng.uniform(-self.rotate, self.rotate, n))
         size = 1 + rng.uniform(-self.scale, self.scale, n)
         zoom = 1 + rng.uniform(0, self.multiscale, n)
-        # theta maps an output place to the input place it is read from, in units of half the picture: hence 1 / size.
+        # An output place is mapped to the input place it is read from, in units of half the picture: hence 1 / size.
         cos, sin = np.cos(angle) / (size * zoom), np.sin(angle) / (size * zoom)
         room = 1 - 1 / zoom
         right = rng.uniform(-1, 1, n) * room + rng.uniform(-self.shift, self.shift, n) * 2 / width
         down = rng.uniform(-1, 1, n) * room + rng.uniform(-self.shift, self.shift, n) * 2 / height
-        theta = np.stack([
-            np.stack([cos, -sin * height / width, right], 1),
-            np.stack([sin * width / height, cos, down], 1),
-        ], 1)                                                        # (N, 2, 3)
-        matrix = torch.as_tensor(theta, dtype=x.dtype, device=x.device)
-        grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+        # Built by hand: F.affine_grid does the same by a batched matrix product, which costs more than the sampling.
+        i = torch.as_tensor((2 * np.arange(height) + 1) / height - 1, dtype=x.dtype, device=x.device)[:, None]
+        j = torch.as_tensor((2 * np.arange(width) + 1) / width - 1, dtype=x.dtype, device=x.device)
+        place = [_per_item(a, x)[:, 0] for a in (cos, sin, right, down)]  # (N, 1, 1) each
+        across = place[0] * j - (place[1] * (height / width)) * i + place[2]  # (N, H, W)
+        along = (place[1] * (width / height)) * j + place[0] * i + place[3]
+        grid = torch.stack([across, along], 3)  # (N, H, W, 2)
         return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
     def _cut(self, x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -98,15 +99,19 @@ class Augment:
         n, _, height, width = x.shape
         top = rng.integers(0, height, n) - self.cutout // 2
         left = rng.integers(0, width, n) - self.cutout // 2
-        rows = (np.arange(height) >= top[:, None]) & (np.arange(height) < top[:, None] + self.cutout)   # (N, H)
+        rows = (np.arange(height) >= top[:, None]) & (
+            np.arange(height) < top[:, None] + self.cutout
+        )  # (N, H)
         columns = (np.arange(width) >= left[:, None]) & (np.arange(width) < left[:, None] + self.cutout)
-        hole = torch.as_tensor(rows[:, None, :, None] & columns[:, None, None, :], device=x.device)    # (N, 1, H, W)
+        hole = torch.as_tensor(
+            rows[:, None, :, None] & columns[:, None, None, :], device=x.device
+        )  # (N, 1, H, W)
         return torch.where(hole, x.mean((2, 3), keepdim=True), x)
 
 
 def principal_components(pictures: np.ndarray) -> tuple[tuple[float, ...], ...]:
     """(N, C, H, W) uint8 -> (C, C): eigenvectors of the covariance of the pixels' colours in 0..1, each times its
-    eigenvalue, as columns (Krizhevsky et al. 2012, section 4.1). At most 10,000 pictures are looked at, evenly spread."""
+    eigenvalue, as columns (Krizhevsky et al. 2012, section 4.1). At most 10,000 pictures are looked at."""
     chosen = pictures[:: max(1, len(pictures) // 10_000)]
     colours = chosen.transpose(1, 0, 2, 3).reshape(chosen.shape[1], -1) / 255.0
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(colours)))

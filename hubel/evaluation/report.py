@@ -140,16 +140,20 @@ def _setting(value: Any) -> str:
 
 
 def train_command(run: Run) -> str:
-    """The `hubel train` that makes this run again: data, network and every setting that the user chose."""
+    """The `hubel train` that makes this run again: data, network, and everything that the user chose."""
     words = ["hubel", "train", str(run.data.get("location", "DATA")), "--network", run.network.name]
-    settings = {**run.network.arguments, **run.recipe}
-    for name in dict.fromkeys([*run.set_by_user, "seed"]):
-        value, flag = settings.get(name), name.replace("_", "-")
+    for name, value in run.network.arguments.items():
+        words += ["--arg", f"{name}={json.dumps(value)}"]
+    chosen = {name: run.recipe[name] for name in (*run.set_by_user, "seed") if name in run.recipe}
+    for name, value in {**run.settings.get("asked", {}), **chosen}.items():
+        flag = name.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value is not None:
-            many = isinstance(value, list | tuple)
-            words += [f"--{flag}", ",".join(map(str, value)) if many else str(value)]
+        else:
+            words += [
+                f"--{flag}",
+                ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value),
+            ]
     return shlex.join(words)
 
 

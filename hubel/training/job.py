@@ -19,12 +19,32 @@ from typing import TYPE_CHECKING, Any
 
 from hubel import zoo
 from hubel.data import Dataset, Preprocess, Source, open_source
-from hubel.errors import Diverged, HubelError, InputError, Interrupted, MissingExtra, StoppedEarly, UnknownName
+from hubel.errors import (
+    Diverged,
+    HubelError,
+    InputError,
+    Interrupted,
+    MissingExtra,
+    StoppedEarly,
+    UnknownName,
+)
 from hubel.run import (
-    FORMAT, HISTORY, SETTINGS, TIMING, Card, Network, Run, append_line, load, new_folder, reuse_memory,
-    save_model, versions, write_settings,
+    FORMAT,
+    HISTORY,
+    SETTINGS,
+    TIMING,
+    Card,
+    Network,
+    Run,
+    append_line,
+    load,
+    new_folder,
+    reuse_memory,
+    save_model,
+    versions,
+    write_settings,
 )  # fmt: skip
-from hubel.training.recipe import Recipe, compose, read_recipe
+from hubel.training.recipe import Recipe, compose, for_few, read_recipe
 
 if TYPE_CHECKING:
     from hubel.training.loop import Epoch, Trainer
@@ -39,15 +59,18 @@ class Job:
 
     source: Source
     network: Network
-    shape: tuple[int, ...]         # (C, H, W) or (D,) that the network receives
+    shape: tuple[int, ...]  # (C, H, W) or (D,) that the network receives
     resize: str
     recipe: Recipe
     folder: Path
+    dataset: Dataset
     normalize: bool = True
     val: float | int | None = None
     tensorboard: bool = False
     set_by_user: tuple[str, ...] = ()
-    dataset: Dataset = field(init=False)
+    asked: dict[str, Any] = field(
+        default_factory=dict
+    )  # what the user chose beside the recipe, as the flags have it
     card: Card = field(init=False)
     trainer: Trainer = field(init=False)
 
@@ -64,23 +87,26 @@ class Job:
         }  # fmt: skip
         arguments = {k: list(v) if isinstance(v, tuple) else v for k, v in self.network.arguments.items()}
         return {
-            "format": FORMAT, "task": self.source.task, "created": datetime.datetime.now().astimezone().isoformat("T", "seconds"),
-            "set_by_user": sorted(self.set_by_user), "data": data,
-            "network": {"name": self.network.name, "input": list(self.shape), "resize": self.resize, "arguments": arguments},
+            "format": FORMAT, "task": self.source.task,
+            "created": datetime.datetime.now().astimezone().isoformat("T", "seconds"),
+            "set_by_user": sorted(self.set_by_user), "asked": self.asked, "data": data,
+            "network": {
+                "name": self.network.name, "input": list(self.shape), "resize": self.resize, "arguments": arguments
+            },
             "recipe": self.recipe.to_dict(), "versions": versions(),
         }  # fmt: skip
 
     def begin(self, progress: Progress | None = None) -> None:
         """Write run.toml, then read the data (not the test part) and build the network."""
-        preprocess = Preprocess.to_fit(self.source.kind, self.source.shape, self.shape, self.resize)
-        self.dataset = Dataset(self.source, preprocess, seed=self.recipe.seed, val=self.val, progress=progress)
         write_settings(self.folder, self.settings())
         reuse_memory()
         # Reading releases the interpreter most of the time: torch is imported meanwhile.
         warm = threading.Thread(target=_import_torch, daemon=True)
         warm.start()
+        self.dataset.progress = progress
         train, val = self.dataset.train, self.dataset.val
         warm.join()
+        preprocess = self.dataset.preprocess
         if self.normalize:
             preprocess = preprocess.with_statistics(train.inputs)
         self._build(preprocess, train, val)
@@ -94,11 +120,17 @@ class Job:
         recipe = self.recipe
         if recipe.threads:
             torch.set_num_threads(recipe.threads)
-        torch.set_flush_denormal(True)  # late in training many gradients are that small, and each costs 100 cycles
+        # Late in training many gradients are denormal, and each of those costs a hundred cycles.
+        torch.set_flush_denormal(True)
         regress = self.source.task == "regress"
         outputs = train.targets.shape[1] if regress else len(self.source.classes)
         self.card = Card(
-            self.source.task, tuple(self.source.classes), outputs, self.network, preprocess, mirror=recipe.mirror
+            self.source.task,
+            tuple(self.source.classes),
+            outputs,
+            self.network,
+            preprocess,
+            mirror=recipe.mirror,
         )
         torch.manual_seed(recipe.seed)
         network = self.card.build()
@@ -133,7 +165,9 @@ class Job:
                             break
                 except Diverged as e:
                     keeper.save()
-                    raise Diverged(f"{e}. The last good weights (of epoch {keeper.number}) are in {self.folder}") from None
+                    raise Diverged(
+                        f"{e}. The last good weights (of epoch {keeper.number}) are in {self.folder}"
+                    ) from None
             keeper.save()
         finally:
             if board:
@@ -157,8 +191,8 @@ class Job:
 def prepare(
     data: str | Path | Source = "digits", *, network: str | None = None, arguments: Mapping[str, Any] | None = None,
     out: str | Path | None = None, preset: str | None = None, recipe: str | Path | Mapping[str, Any] | None = None,
-    task: str | None = None, resize: str = "auto", input_size: tuple[int, int] | None = None, normalize: bool | None = None,
-    val: float | int | None = None, tensorboard: bool = False, **settings: Any,
+    task: str | None = None, resize: str = "auto", input_size: tuple[int, int] | None = None,
+    normalize: bool | None = None, val: float | int | None = None, tensorboard: bool = False, **settings: Any,
 ) -> Job:  # fmt: skip
     """Decide a training; every name and value is checked here, before anything slow begins. See `train`."""
     source = open_source(data, task=task)  # type: ignore[arg-type]
@@ -167,22 +201,37 @@ def prepare(
     shape = entry.takes(source.shape)
     if input_size is not None:
         if source.kind != "picture":
-            raise InputError(f"--input gives the size of pictures, but {source.name} holds vectors of {source.shape[0]} numbers")
+            raise InputError(
+                f"--input gives the size of pictures, but {source.name} holds vectors of {source.shape[0]} numbers"
+            )
         shape = (source.shape[0], *input_size)
     file = read_recipe(recipe) if isinstance(recipe, str | Path) else dict(recipe or {})
     user = file | {k.replace("-", "_"): v for k, v in settings.items()}
-    composed = compose(entry.recipe, _hints(source, name), _preset(name, preset), user=user)
+    seed = compose(user=user).seed  # also checks what the user set before it is used
+    preprocess = Preprocess.to_fit(source.kind, source.shape, shape, resize)
+    dataset = Dataset(source, preprocess, seed=seed, val=val)
+    few = for_few(dataset.counts()["train"], max(shape[1:], default=0)) if entry.few else {}
+    hints = _hints(source, name)
+    own = dict(arguments or {})
+    arguments = {**hints.pop("arguments", {}), **own}
+    composed = compose(entry.recipe, few, hints, _preset(name, preset), user=user)
     if tensorboard:
         _need_tensorboard()
     stamp = time.strftime("%Y%m%d-%H%M")
     folder = new_folder(out, f"{source.name}-{name}-{stamp}")
-    chosen = (*user, *_named(network=network, preset=preset, input=input_size, val=val, normalize=normalize),
-              *(arguments or {}), *([] if resize == "auto" else ["resize"]))  # fmt: skip
+    asked = {
+        "preset": preset, "task": task, "resize": None if resize == "auto" else resize, "normalize": normalize,
+        "val": val, "input": input_size and "x".join(map(str, input_size)),
+    }  # fmt: skip
+    asked = {name: value for name, value in asked.items() if value is not None}
     if normalize is None:
         normalize = not source.shared  # the lectures feed their toy numbers as they are
+    chosen = (*user, *asked, *own, *(["network"] if network else []))
     return Job(
-        source, Network(name, dict(arguments or {})), shape, resize, composed, folder, normalize, val, tensorboard, chosen
-    )
+        source=source, network=Network(name, arguments), shape=shape, resize=resize, recipe=composed,
+        folder=folder, dataset=dataset, normalize=normalize, val=val, tensorboard=tensorboard, set_by_user=chosen,
+        asked=asked,
+    )  # fmt: skip
 
 
 def train(
@@ -196,7 +245,8 @@ def train(
     out: the run folder, exactly; runs/DATA-NETWORK-TIME where None    preset: "fast", where the network has it
     recipe: a TOML file or a mapping of settings    task: classify or regress
     resize: letterbox, pad, stretch, crop; auto    input_size: (height, width) of the pictures the network receives
-    normalize: subtract the mean and divide by the deviation of the train part    val: share or count of validation items
+    normalize: subtract the mean and divide by the deviation of the train part
+    val: share or count of the items kept for validation
     settings: any field of Recipe, as epochs=3, lr=0.01. What is set here wins over every default.
 
     Raises InputError for what the caller can mend, Diverged and Interrupted after saving what was learnt.
@@ -264,7 +314,7 @@ class _Board:
 
 @dataclass
 class _Stopped:
-    by: int | None = None          # the signal's number
+    by: int | None = None  # the signal's number
 
     def error(self, job: Job) -> StoppedEarly:
         at = f"step {job.trainer.step} of {job.trainer.steps}; what was learnt is saved in {job.folder}"
@@ -283,7 +333,7 @@ def stopping(trainer: Trainer) -> Iterator[_Stopped]:
             raise KeyboardInterrupt
         trainer.stop, stopped.by = True, number
 
-    if threading.current_thread() is not threading.main_thread():    # only there may signals be handled
+    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
         yield stopped
         return
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -305,7 +355,9 @@ def choose_device(name: str) -> str:
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as e:
-        raise InputError(f"the device {name!r} cannot be used here ({str(e).splitlines()[0]}); try --device auto") from e
+        raise InputError(
+            f"the device {name!r} cannot be used here ({str(e).splitlines()[0]}); try --device auto"
+        ) from e
     return name
 
 
@@ -328,10 +380,10 @@ def _native_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def _hints(source: Source, network: str) -> Mapping[str, Any]:
+def _hints(source: Source, network: str) -> dict[str, Any]:
     """What a known data set suggests for this network; nothing for the networks of papers, which bring their own."""
     suggested = source.hints.get(network, {})
-    return suggested if isinstance(suggested, Mapping) else {}
+    return dict(suggested) if isinstance(suggested, Mapping) else {}
 
 
 def _preset(network: str, preset: str | None) -> Mapping[str, Any]:
@@ -343,10 +395,6 @@ def _preset(network: str, preset: str | None) -> Mapping[str, Any]:
     return presets[preset]
 
 
-def _named(**chosen: Any) -> list[str]:
-    return [name for name, value in chosen.items() if value is not None]
-
-
 def _need_tensorboard() -> None:
     import importlib.util
 
@@ -356,4 +404,4 @@ def _need_tensorboard() -> None:
 
 def _import_torch() -> None:
     __import__("torch")
-    sys.modules["torch"].manual_seed(0)  # type: ignore[attr-defined]  # first use loads what import leaves for later
+    sys.modules["torch"].manual_seed(0)  # first use loads what import leaves for later

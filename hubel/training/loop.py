@@ -1,4 +1,4 @@
-"""The training loop: a generator that yields an Epoch after each pass over the train part; the caller decides what then.
+"""The training loop: a generator that yields an Epoch after each pass; the caller decides what then.
 
 All randomness is a function of (seed, epoch, step): the order, the augmentation, the dropout. The test part is not
 seen here; `val` is what choices are made on.
@@ -53,7 +53,11 @@ class Epoch:
 
     def times(self) -> dict[str, Any]:
         """For timing.jsonl."""
-        return {"epoch": self.epoch, "seconds": round(self.seconds, 4), "images_per_second": round(self.images_per_second, 1)}
+        return {
+            "epoch": self.epoch,
+            "seconds": round(self.seconds, 4),
+            "images_per_second": round(self.images_per_second, 1),
+        }
 
 
 class Trainer:
@@ -73,13 +77,15 @@ class Trainer:
         self.inputs, self.targets = self._resident(train)
         self.val_inputs, self.val_targets = self._resident(val)
         weight = balanced(self.targets, outputs).to(self.device) if recipe.balance and not regress else None
-        self.loss = Loss(recipe.loss, outputs, regress=regress, smoothing=recipe.label_smoothing, weight=weight)
+        self.loss = Loss(
+            recipe.loss, outputs, regress=regress, smoothing=recipe.label_smoothing, weight=weight
+        )
         self.optimizer = make_optimizer(model.network, recipe)
         self.average = Average(model.network, recipe.ema) if recipe.ema else None
         self.per_epoch = steps_in(len(self.inputs), recipe.batch)
         self.steps = recipe.epochs * self.per_epoch
         self.step = 0
-        self.stop = False                                            # set by whoever wants the loop to end cleanly
+        self.stop = False  # set by whoever wants the loop to end cleanly
 
     def epochs(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Epoch]:
         """Learn. progress(step, steps) is called after each step. Raises Diverged on a loss that is not finite."""
@@ -88,7 +94,11 @@ class Trainer:
         for number in range(1, self.recipe.epochs + 1):
             self.model.train()
             order = batches(
-                len(self.inputs), self.recipe.batch, seed=self.recipe.seed, epoch=number, shuffle=self.recipe.shuffle
+                len(self.inputs),
+                self.recipe.batch,
+                seed=self.recipe.seed,
+                epoch=number,
+                shuffle=self.recipe.shuffle,
             )
             for batch, indices in enumerate(order):
                 tally.add(*self.learn(indices, number, batch), len(indices))
@@ -108,13 +118,13 @@ class Trainer:
         lr = learning_rate(self.recipe, self.step, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))   # dropout
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))  # dropout
         picked = torch.from_numpy(indices).to(self.inputs.device)
         x, target = self._ready(self.inputs[picked]), self.targets[picked]
         if self.augment:
             x = self.augment(x, (*seed, 1)).contiguous(memory_format=torch.channels_last)
         with self._arithmetic():
-            z = self.model(x)                                        # (N, K)
+            z = self.model(x)  # (N, K)
         loss = self.loss(z.float(), target)
         if self.device.type == "cpu" and not math.isfinite(loss.item()):
             raise self._diverged(loss.item(), epoch, lr)
@@ -152,7 +162,7 @@ class Trainer:
 
     def _told(self, number: int, tally: _Tally) -> Epoch:
         loss, accuracy = tally.means()
-        if not math.isfinite(loss):                                  # found late where each step is not waited for
+        if not math.isfinite(loss):  # found late where each step is not waited for
             raise self._diverged(loss, number, self.optimizer.param_groups[0]["lr"])
         val_loss, val_accuracy = self.validate()
         return Epoch(
@@ -162,13 +172,16 @@ class Trainer:
 
     def _diverged(self, loss: float, epoch: int, lr: float) -> Diverged:
         return Diverged(
-            f"the loss became {loss} at step {self.step + 1} of {self.steps} (epoch {epoch}), at learning rate {lr:.3g}. "
+            f"the loss became {loss} at step {self.step + 1} of {self.steps} (epoch {epoch}), "
+            f"at learning rate {lr:.3g}. "
             f"Try a smaller --lr (say {self.recipe.lr / 10:.2g}), --clip 1, or --warmup 0.1"
         )
 
     def _resident(self, split: Split) -> tuple[Tensor, Tensor]:
         """The whole part as tensors on the device; pictures stay uint8."""
-        inputs = torch.from_numpy(np.array(split.inputs)).to(self.device)        # a copy: a cache on disk is read-only
+        inputs = torch.from_numpy(np.array(split.inputs)).to(
+            self.device
+        )  # a copy: a cache on disk is read-only
         if inputs.dim() == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return inputs, torch.from_numpy(np.array(split.targets)).to(self.device)

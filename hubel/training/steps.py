@@ -21,7 +21,9 @@ class Loss:
     weight: (K,) per class, for `balance`; the mean is then weighted, sum w_n l_n / sum w_n
     """
 
-    def __init__(self, name: str, outputs: int, *, regress: bool, smoothing: float = 0.0, weight: Tensor | None = None):
+    def __init__(
+        self, name: str, outputs: int, *, regress: bool, smoothing: float = 0.0, weight: Tensor | None = None
+    ):
         self.name = "mse" if regress else "cross-entropy" if name == "auto" else name
         self.outputs, self.regress, self.smoothing, self.weight = outputs, regress, smoothing, weight
 
@@ -31,12 +33,12 @@ class Loss:
             return F.mse_loss(z, target)
         if self.name == "cross-entropy":
             return F.cross_entropy(z, target, weight=self.weight, label_smoothing=self.smoothing)
-        t = F.one_hot(target, self.outputs).to(z.dtype)              # (N, K)
+        t = F.one_hot(target, self.outputs).to(z.dtype)  # (N, K)
         t = t * (1 - self.smoothing) + self.smoothing / self.outputs
         if self.name == "bce":
             each = F.binary_cross_entropy_with_logits(z, t, reduction="none").mean(1)
         else:
-            each = (z.softmax(1) - t).square().mean(1)               # (N,)
+            each = (z.softmax(1) - t).square().mean(1)  # (N,)
         if self.weight is None:
             return each.mean()
         w = self.weight[target]
@@ -74,7 +76,10 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The optimizer of a recipe, fused where PyTorch has it. Weight decay touches matrices and kernels only."""
     decayed = [p for p in network.parameters() if p.dim() >= 2]
     others = [p for p in network.parameters() if p.dim() < 2]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     groups = [g for g in groups if g["params"]]
     betas = (recipe.beta1, recipe.beta2)
     match recipe.optimizer:
@@ -83,7 +88,9 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         case "momentum":
             return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, fused=True)
         case "nesterov":
-            return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+            return torch.optim.SGD(
+                groups, recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True
+            )
         case "rmsprop":
             return torch.optim.RMSprop(groups, recipe.lr, alpha=recipe.rho, eps=1e-7, foreach=True)
         case "adam":
@@ -99,7 +106,7 @@ class Average:
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay, self.count = decay, 0
-        self.live = [t for t in _floats(network)]
+        self.live = list(_floats(network))
         self.kept = [t.detach().clone() for t in self.live]
 
     @torch.no_grad()

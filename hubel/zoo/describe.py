@@ -30,7 +30,9 @@ def layers(network: nn.Module, shape: Sequence[int]) -> tuple[Layer, ...]:
     def note(module: nn.Module, _: Any, output: torch.Tensor) -> None:
         shape = tuple(output.shape[1:])
         parameters = sum(p.numel() for p in module.parameters())
-        met.append(Layer(names[module], type(module).__name__, shape, parameters, _multiply_adds(module, shape)))
+        met.append(
+            Layer(names[module], type(module).__name__, shape, parameters, _multiply_adds(module, shape))
+        )
 
     leaves = [m for m in network.modules() if not any(m.children()) and m is not network] or [network]
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
@@ -53,7 +55,7 @@ def parameters(network: nn.Module) -> int:
 
 
 def _multiply_adds(module: nn.Module, output: tuple[int, ...]) -> int:
-    """Each weight of a convolution or matrix product is used once per output position; biases and norms count nothing."""
+    """Each weight of a convolution or matrix product is used once per output position; the rest counts nothing."""
     weight = getattr(module, "weight", None)
     if not isinstance(weight, torch.Tensor) or weight.dim() < 2 or isinstance(module, nn.Embedding):
         return 0

@@ -1,4 +1,4 @@
-"""LeNet-5. LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition", section II.B.
+"""LeNet-5. LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition", II.B.
 
 Two entries. `LeNet5Of1998` is the paper's: C3 connected by Table I, subsampling with a trainable coefficient and bias,
 the squashing 1.7159 tanh(2x/3), RBF output units on fixed codes; exactly 60,000 trainable parameters.
@@ -43,7 +43,7 @@ class LeNet5(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x))  # type: ignore[no-any-return]
+        return self.classifier(self.features(x))
 
 
 # Table I of the paper: which maps of S2 (rows of a column) each of the 16 maps of C3 sees.
@@ -70,7 +70,7 @@ class Subsample(nn.Module):
 
     def __init__(self, maps: int) -> None:
         super().__init__()
-        self.coefficient = nn.Parameter(torch.full((maps,), 0.25))   # begins as the mean
+        self.coefficient = nn.Parameter(torch.full((maps,), 0.25))  # begins as the mean
         self.bias = nn.Parameter(torch.zeros(maps))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,20 +92,20 @@ class PartialConv2d(nn.Module):
         connections = sum(map(len, table))
         self.weight = nn.Parameter(torch.empty(connections, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(len(table)))
-        slot = torch.full((len(table), maps), connections)           # one past the end: the kernel of zeros
+        slot = torch.full((len(table), maps), connections)  # one past the end: the kernel of zeros
         numbers = iter(range(connections))
         for o, seen in enumerate(table):
             for c in seen:
                 slot[o, c] = next(numbers)
         self.register_buffer("slot", slot, persistent=False)
         for o, seen in enumerate(table):
-            bound = 2.4 / (len(seen) * kernel * kernel)              # the paper's: 2.4 / fan in
+            bound = 2.4 / (len(seen) * kernel * kernel)  # the paper's: 2.4 / fan in
             for c in seen:
                 nn.init.uniform_(self.weight.data[int(slot[o, c])], -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
         kernels = torch.cat([self.weight, torch.zeros_like(self.weight[:1])])
-        return F.conv2d(x, kernels[self.slot], self.bias)            # kernels[slot]: (O, C, F, F)
+        return F.conv2d(x, kernels[self.slot], self.bias)  # kernels[slot]: (O, C, F, F)
 
 
 class RBF(nn.Module):
@@ -126,7 +126,9 @@ class LeNet5Of1998(nn.Module):
         super().__init__()
         channels, height, width = input
         if _after_convolutions(height) != 5 or _after_convolutions(width) != 5:
-            raise ShapeError(f"lenet5-1998: C5 needs maps of 5x5, which 32x32 gives; the input is {height}x{width}")
+            raise ShapeError(
+                f"lenet5-1998: C5 needs maps of 5x5, which 32x32 gives; the input is {height}x{width}"
+            )
         self.features = nn.Sequential(                               # (N,   1, 32, 32)
             nn.Conv2d(channels, 6, 5), ScaledTanh(),                 # (N,   6, 28, 28)  C1
             Subsample(6), ScaledTanh(),                              # (N,   6, 14, 14)  S2
@@ -142,7 +144,7 @@ class LeNet5Of1998(nn.Module):
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x))  # type: ignore[no-any-return]
+        return self.classifier(self.features(x))
 
 
 def _codes(classes: int) -> Tensor:

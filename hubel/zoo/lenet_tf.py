@@ -35,4 +35,4 @@ class LeNetTF(nn.Module):
                 nn.init.constant_(layer.bias, 0.1)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x))  # type: ignore[no-any-return]
+        return self.classifier(self.features(x))

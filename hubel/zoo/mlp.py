@@ -5,6 +5,7 @@ Rumelhart, Hinton, Williams 1986, "Learning representations by back-propagating 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from hubel.errors import InputError, UnknownName
 
 ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "none": nn.Identity}
 INITS = {
-    "default": lambda w: None,                                       # PyTorch's: uniform within 1/sqrt(fan in)
+    "default": lambda _: None,                                       # PyTorch's: uniform within 1/sqrt(fan in)
     "uniform": lambda w: nn.init.uniform_(w, -1, 1),                 # the lectures' 2-4-1
     "normal": lambda w: nn.init.normal_(w, 0, 1),                    # the lectures' 2-3-1
 }  # fmt: skip
@@ -25,7 +26,7 @@ class Single(nn.Module):
     """One unit z that answers a question with two classes: logits (0, z), so that softmax gives sigmoid(z)."""
 
     def forward(self, z: Tensor) -> Tensor:
-        return torch.cat([torch.zeros_like(z), z], 1)                # (N, 1) -> (N, 2)
+        return torch.cat([torch.zeros_like(z), z], 1)  # (N, 1) -> (N, 2)
 
 
 class MLP(nn.Module):
@@ -50,14 +51,14 @@ class MLP(nn.Module):
         if single and classes != 2:
             raise InputError(f"a single output unit answers for two classes, the data have {classes}")
         sizes = [math.prod(input), *hidden, 1 if single else classes]
-        layers: list[nn.Module] = [nn.Flatten()]                     # (N, D)
-        for before, after in zip(sizes[:-2], sizes[1:-1], strict=True):
+        layers: list[nn.Module] = [nn.Flatten()]  # (N, D)
+        for before, after in itertools.pairwise(sizes[:-1]):
             layers += [nn.Linear(before, after, bias), ACTIVATIONS[activation]()]
         layers += [nn.Linear(sizes[-2], sizes[-1], bias)] + ([Single()] if single else [])
-        self.layers = nn.Sequential(*layers)                         # (N, K)
+        self.layers = nn.Sequential(*layers)  # (N, K)
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
                 INITS[init](layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)  # type: ignore[no-any-return]
+        return self.layers(x)

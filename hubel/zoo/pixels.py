@@ -45,6 +45,5 @@ class Pixels(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.normalized(x)
         if self.mirror and not self.training:
-            y: Tensor = (self.network(x) + self.network(x.flip(3))) / 2
-            return y
-        return self.network(x)  # type: ignore[no-any-return]
+            return (self.network(x) + self.network(x.flip(3))) / 2
+        return self.network(x)

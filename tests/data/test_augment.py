@@ -65,7 +65,7 @@ def test_half_the_pictures_are_mirrored():
     y = Augment(flip=True)(x, (5,))
     same = (y == x).flatten(1).all(1)
     mirrored = (y == x.flip(3)).flatten(1).all(1)
-    assert (same ^ mirrored).all() and 400 < mirrored.sum() < 600      # sd 16
+    assert (same ^ mirrored).all() and 400 < mirrored.sum() < 600  # sd 16
 
 
 def test_a_crop_shows_a_window_of_the_mirrored_margin():
@@ -74,18 +74,23 @@ def test_a_crop_shows_a_window_of_the_mirrored_margin():
     padded = np.pad(x.numpy(), ((0, 0), (0, 0), (2, 2), (2, 2)), mode="reflect")
     places = set()
     for n in range(50):
-        found = [(i, j) for i in range(5) for j in range(5) if np.array_equal(y[n].numpy(), padded[n, :, i : i + 12, j : j + 16])]
+        found = [
+            (i, j)
+            for i in range(5)
+            for j in range(5)
+            if np.array_equal(y[n].numpy(), padded[n, :, i : i + 12, j : j + 16])
+        ]
         assert len(found) == 1
         places.add(found[0])
-    assert len(places) > 15                                            # of 25
+    assert len(places) > 15  # of 25
 
 
 def test_rotation_turns_about_the_centre_without_stretching():
     h, w = 41, 61
-    x = dot(300, h, w, top=20, left=40)                                # 10 right of the centre
+    x = dot(300, h, w, top=20, left=40)  # 10 right of the centre
     offset = centre(Augment(rotate=30)(x, (3,))) - torch.tensor([20.0, 30.0])
     radius, angle = offset.norm(dim=1), torch.rad2deg(torch.atan2(-offset[:, 0], offset[:, 1]))
-    assert (radius - 10).abs().max() < 0.35                            # bilinear weights blur the place a little
+    assert (radius - 10).abs().max() < 0.35  # bilinear weights blur the place a little
     assert angle.min() < -25 and angle.max() > 25 and angle.abs().max() < 31.5
 
 
@@ -100,7 +105,7 @@ def test_multiscale_only_enlarges_and_stays_inside():
     x = torch.full((200, 1, 20, 30), 0.5)
     assert torch.allclose(Augment(multiscale=0.5)(x, (3,)), x)
     ramp = (torch.arange(30.0) / 29).expand(200, 1, 20, 30)
-    step = Augment(multiscale=0.5)(ramp, (3,)).diff(dim=3)[:, 0, 10, 10:20].mean(1) * 29     # 1 / zoom
+    step = Augment(multiscale=0.5)(ramp, (3,)).diff(dim=3)[:, 0, 10, 10:20].mean(1) * 29  # 1 / zoom
     assert step.max() < 1.01 and 0.66 < step.min() < 0.72
 
 
@@ -108,7 +113,9 @@ def test_cutout_blanks_a_square_with_the_mean():
     x = pictures(300)
     changed = Augment(cutout=5)(x, (2,)) != x
     rows, columns = changed.any(3).sum(2)[:, 0], changed.any(2).sum(2)[:, 0]
-    assert rows.max() == 5 and columns.max() == 5 and rows.min() >= 2 and columns.min() >= 2   # clipped at the edges
+    assert (
+        rows.max() == 5 and columns.max() == 5 and rows.min() >= 2 and columns.min() >= 2
+    )  # clipped at the edges
     y = Augment(cutout=5)(x, (2,))
     for n in range(20):
         torch.testing.assert_close(y[n][changed[n]].unique(), x[n].mean().view(1))
@@ -133,9 +140,9 @@ def test_the_principal_components_are_those_of_the_colours():
 
 
 def test_colour_shifts_lie_along_the_components():
-    components = ((0.0, 2.0), (0.0, 0.0), (0.0, 1.0))                 # columns: nothing, and (2, 0, 1)
+    components = ((0.0, 2.0), (0.0, 0.0), (0.0, 1.0))  # columns: nothing, and (2, 0, 1)
     x = pictures(500, c=3)
-    added = (Augment(colour_pca=0.1, components=components)(x, (2,)) - x).mean((2, 3))         # (N, 3)
+    added = (Augment(colour_pca=0.1, components=components)(x, (2,)) - x).mean((2, 3))  # (N, 3)
     assert added[:, 1].abs().max() < 1e-6
     torch.testing.assert_close(added[:, 0], 2 * added[:, 2], atol=1e-5, rtol=0)
     assert 0.08 < added[:, 2].std() < 0.12

@@ -20,7 +20,10 @@ def test_every_item_comes_exactly_once(count, size):
 
 def test_without_shuffling_the_datas_own_order_stays():
     parts = list(batches(9, 4, seed=1, epoch=2, shuffle=False))
-    assert [p.tolist() for p in parts] == [[0, 1, 2, 3], [4, 5, 6, 7, 8]]     # a last batch of one joins the one before
+    assert [p.tolist() for p in parts] == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7, 8],
+    ]  # a last batch of one joins the one before
 
 
 def test_places_are_evenly_visited():

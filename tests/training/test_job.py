@@ -15,7 +15,15 @@ from safetensors import safe_open
 
 import hubel
 from hubel.data import Dataset
-from hubel.errors import ArtifactError, Diverged, InputError, Interrupted, ShapeError, StoppedEarly, UnknownName
+from hubel.errors import (
+    ArtifactError,
+    Diverged,
+    InputError,
+    Interrupted,
+    ShapeError,
+    StoppedEarly,
+    UnknownName,
+)
 from hubel.training import prepare
 
 QUICK = {"network": "mlp", "epochs": 2, "precision": "fp32"}
@@ -34,8 +42,22 @@ def contents(folder, *names):
     "settings",
     [
         {"network": "lenet5", "epochs": 2, "precision": "fp32"},
-        {"network": "lenet-tf", "epochs": 1, "input_size": (12, 12), "shift": 1.0, "rotate": 10.0, "cutout": 2, "ema": 0.9},
-        {"network": "lenet-keras", "epochs": 1, "input_size": (12, 12), "optimizer": "nesterov", "precision": "bf16"},
+        {
+            "network": "lenet-tf",
+            "epochs": 1,
+            "input_size": (12, 12),
+            "shift": 1.0,
+            "rotate": 10.0,
+            "cutout": 2,
+            "ema": 0.9,
+        },
+        {
+            "network": "lenet-keras",
+            "epochs": 1,
+            "input_size": (12, 12),
+            "optimizer": "nesterov",
+            "precision": "bf16",
+        },
     ],
     ids=lambda s: s["network"],
 )
@@ -48,7 +70,12 @@ def test_equal_seeds_are_equal_bytes(settings, tmp_path):
 
 
 def test_the_folder_holds_what_the_design_says(run):
-    assert {p.name for p in run.path.iterdir()} == {"run.toml", "model.safetensors", "history.jsonl", "timing.jsonl"}
+    assert {p.name for p in run.path.iterdir()} == {
+        "run.toml",
+        "model.safetensors",
+        "history.jsonl",
+        "timing.jsonl",
+    }
     settings = tomllib.loads((run.path / "run.toml").read_text())
     assert settings["format"] == 1 and settings["task"] == "classify" and settings["network"]["name"] == "mlp"
     assert settings["recipe"]["epochs"] == 2 and settings["set_by_user"] == ["epochs", "network", "precision"]
@@ -72,7 +99,9 @@ def test_the_metadata_alone_rebuilds_the_network_and_holds_no_time_or_place(run,
 
 
 def test_what_is_trained_is_what_is_loaded(tmp_path):
-    job = prepare("digits", out=tmp_path / "run", ema=0.9, mirror=True, **QUICK | {"network": "lenet5", "epochs": 1})
+    job = prepare(
+        "digits", out=tmp_path / "run", ema=0.9, mirror=True, **QUICK | {"network": "lenet5", "epochs": 1}
+    )
     job.begin()
     (epoch,) = job.epochs()
     loss, accuracy = job.trainer.validate()
@@ -133,13 +162,22 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(tmp_path):
     with pytest.raises(Diverged) as told:
         next(epochs)
     assert told.value.exit_code == 4
-    for part in ("at step 11 of 30 (epoch 2)", "at learning rate", "--lr", "--clip 1", "(of epoch 1)", str(tmp_path / "run")):
+    for part in (
+        "at step 11 of 30 (epoch 2)",
+        "at learning rate",
+        "--lr",
+        "--clip 1",
+        "(of epoch 1)",
+        str(tmp_path / "run"),
+    ):
         assert part in str(told.value)
     saved = job.run().model.network.state_dict()
     assert all(torch.equal(good[k], saved[k]) for k in good)
 
 
-@pytest.mark.parametrize(("number", "error", "code"), [(signal.SIGINT, Interrupted, 130), (signal.SIGTERM, StoppedEarly, 4)])
+@pytest.mark.parametrize(
+    ("number", "error", "code"), [(signal.SIGINT, Interrupted, 130), (signal.SIGTERM, StoppedEarly, 4)]
+)
 def test_a_signal_ends_the_loop_after_the_step_and_saves(tmp_path, number, error, code):
     before = signal.getsignal(number)
     job = prepare("digits", out=tmp_path / "run", **QUICK | {"epochs": 50})
@@ -154,7 +192,7 @@ def test_a_signal_ends_the_loop_after_the_step_and_saves(tmp_path, number, error
     assert told.value.exit_code == code and signal.getsignal(number) == before
     live = job.trainer.model.network.state_dict()
     assert all(torch.equal(live[k], v) for k, v in job.run().model.network.state_dict().items())
-    assert [row["epoch"] for row in job.run().history] == [1, 2]      # the second one was cut short
+    assert [row["epoch"] for row in job.run().history] == [1, 2]  # the second one was cut short
 
 
 def test_patience_stops_and_the_best_is_kept(tmp_path, monkeypatch):
@@ -180,7 +218,8 @@ def test_the_last_is_kept_unless_asked(tmp_path, monkeypatch):
     losses = iter([1.0, 2.0] * 2)
     monkeypatch.setattr(Trainer, "validate", lambda self: (next(losses), 0.5))
     last, best = (
-        hubel.train("digits", out=tmp_path / keep, keep=keep, **QUICK).model.network.state_dict() for keep in ("auto", "best")
+        hubel.train("digits", out=tmp_path / keep, keep=keep, **QUICK).model.network.state_dict()
+        for keep in ("auto", "best")
     )
     assert not all(torch.equal(last[k], best[k]) for k in last)
 
@@ -197,9 +236,11 @@ def test_event_files_are_written_when_asked(tmp_path):
 
 def test_every_epoch_is_handed_on(tmp_path):
     seen, steps = [], []
-    run = hubel.train("digits", out=tmp_path / "run", on_epoch=seen.append, progress=lambda *a: steps.append(a), **QUICK)
+    run = hubel.train(
+        "digits", out=tmp_path / "run", on_epoch=seen.append, progress=lambda *a: steps.append(a), **QUICK
+    )
     assert [e.row() for e in seen] == run.history
-    assert steps == [(i, 20) for i in range(1, 21)]                   # 1,258 pictures in batches of 128: 10 steps
+    assert steps == [(i, 20) for i in range(1, 21)]  # 1,258 pictures in batches of 128: 10 steps
 
 
 def test_the_lectures_linear_network_learns_as_their_program_does(tmp_path):
@@ -257,7 +298,9 @@ def test_a_wrong_choice_is_named_and_leaves_nothing_behind(tmp_path, options, er
 
 def test_a_folder_with_something_in_it_is_left_alone(run):
     before = {p.name: p.stat().st_mtime_ns for p in run.path.iterdir()}
-    with pytest.raises(InputError, match="exists and is not empty: name another --out, or move it away. Nothing was changed"):
+    with pytest.raises(
+        InputError, match=r"exists and is not empty: name another --out, or move it away. Nothing was changed"
+    ):
         hubel.train("digits", out=run.path, **QUICK)
     assert {p.name: p.stat().st_mtime_ns for p in run.path.iterdir()} == before
 
@@ -265,11 +308,13 @@ def test_a_folder_with_something_in_it_is_left_alone(run):
 def test_default_folders_never_collide(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folders = {hubel.train("digits", **QUICK | {"epochs": 0}).path for _ in range(3)}
-    assert len(folders) == 3 and all(f.parent.name == "runs" and f.name.startswith("digits-mlp-") for f in folders)
+    assert len(folders) == 3 and all(
+        f.parent.name == "runs" and f.name.startswith("digits-mlp-") for f in folders
+    )
 
 
 def test_damaged_runs_are_named(run, tmp_path):
-    with pytest.raises(InputError, match="no run at .*nowhere.*`hubel train DATA` makes one"):
+    with pytest.raises(InputError, match=r"no run at .*nowhere.*`hubel train DATA` makes one"):
         hubel.load(tmp_path / "nowhere")
     copy = shutil.copytree(run.path, tmp_path / "copy")
     model = copy / "model.safetensors"
@@ -278,7 +323,9 @@ def test_damaged_runs_are_named(run, tmp_path):
     with pytest.raises(ArtifactError, match="is not a model that can be read"):
         hubel.load(copy)
     model.write_bytes(whole.replace(b'\\"format\\": 1', b'\\"format\\": 9'))
-    with pytest.raises(ArtifactError, match="has format 9, this version of hubel reads up to 1: upgrade hubel"):
+    with pytest.raises(
+        ArtifactError, match="has format 9, this version of hubel reads up to 1: upgrade hubel"
+    ):
         hubel.load(copy)
     model.write_bytes(whole.replace(b'\\"name\\": \\"mlp\\"', b'\\"name\\": \\"mlq\\"'))
     with pytest.raises(ArtifactError, match="do not fit the network 'mlq'"):
@@ -292,5 +339,5 @@ def test_a_model_of_somebody_else_is_no_run(tmp_path):
     from safetensors.torch import save_file
 
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(ArtifactError, match="the metadata of .*other.safetensors is not a run's"):
+    with pytest.raises(ArtifactError, match=r"the metadata of .*other.safetensors is not a run's"):
         hubel.load(tmp_path / "other.safetensors")

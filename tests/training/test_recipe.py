@@ -9,7 +9,9 @@ from hubel.training.recipe import USUAL_LR, Recipe, checked, compose, read_recip
 
 
 def test_later_layers_win_and_the_user_wins_over_all():
-    made = compose({"epochs": 2, "batch": 32, "lr": 0.5}, {"epochs": 3, "batch": 64}, {"epochs": 4}, user={"epochs": 5})
+    made = compose(
+        {"epochs": 2, "batch": 32, "lr": 0.5}, {"epochs": 3, "batch": 64}, {"epochs": 4}, user={"epochs": 5}
+    )
     assert (made.epochs, made.batch, made.lr) == (5, 64, 0.5)
 
 
@@ -18,7 +20,11 @@ def test_every_setting_of_the_user_arrives(field):
     other = {"optimizer": "sgd", "schedule": "step", "loss": "bce", "keep": "best", "precision": "fp32", "device": "cpu",
              "milestones": (0.3,)}.get(field.name)  # fmt: skip
     if other is None:
-        other = (not field.default) if isinstance(field.default, bool) else type(field.default)(field.default / 2 + 0.25)
+        other = (
+            (not field.default)
+            if isinstance(field.default, bool)
+            else type(field.default)(field.default / 2 + 0.25)
+        )
         if isinstance(field.default, int) and not isinstance(field.default, bool):
             other = field.default + 3
     assert other != field.default
@@ -29,7 +35,7 @@ def test_another_optimizer_brings_its_own_usual_rate():
     base = {"optimizer": "nesterov", "lr": 0.7}
     assert compose(base, user={"optimizer": "rmsprop"}).lr == USUAL_LR["rmsprop"]
     assert compose(base, user={"optimizer": "rmsprop", "lr": 0.7}).lr == 0.7
-    assert compose(base, user={"optimizer": "nesterov"}).lr == 0.7       # the same one keeps the recipe's
+    assert compose(base, user={"optimizer": "nesterov"}).lr == 0.7  # the same one keeps the recipe's
 
 
 def test_batch_gradient_descent_takes_the_whole_part_unless_told():
@@ -68,9 +74,9 @@ def test_a_recipe_comes_from_a_file_flat_or_as_in_a_run(tmp_path):
     assert read_recipe(flat) == {"epochs": 3, "milestones": (0.1, 0.2)}
     assert read_recipe(run) == {"epochs": 4}
     (tmp_path / "bad.toml").write_text("epochs = = 3")
-    with pytest.raises(InputError, match="bad.toml is not TOML"):
+    with pytest.raises(InputError, match=r"bad.toml is not TOML"):
         read_recipe(tmp_path / "bad.toml")
-    with pytest.raises(InputError, match="missing.toml cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"missing.toml cannot be read: No such file"):
         read_recipe(tmp_path / "missing.toml")
 
 

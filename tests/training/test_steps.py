@@ -13,7 +13,7 @@ from torch import nn
 from hubel.training.recipe import Recipe
 from hubel.training.steps import Average, Loss, balanced, learning_rate, make_optimizer
 
-Z = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [1.0, 1.0, 1.0], [-4.0, 0.0, 2.5]])    # (4, 3) logits
+Z = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [1.0, 1.0, 1.0], [-4.0, 0.0, 2.5]])  # (4, 3) logits
 T = np.array([0, 1, 2, 1])
 
 
@@ -39,14 +39,18 @@ def test_cross_entropy_is_the_mean_of_minus_log_p(e):
 def test_the_lectures_cross_entropies():
     # p = (1, 0): q = (0.6, 0.4) gives 0.511 nats, 0.222 in base 10; q = (0.8, 0.2) gives 0.223 and 0.097
     for q, nats, tens in ((0.6, 0.511, 0.222), (0.8, 0.223, 0.097)):
-        got = Loss("cross-entropy", 2, regress=False)(torch.log(torch.tensor([[q, 1 - q]])), torch.tensor([0])).item()
+        got = Loss("cross-entropy", 2, regress=False)(
+            torch.log(torch.tensor([[q, 1 - q]])), torch.tensor([0])
+        ).item()
         assert got == pytest.approx(nats, abs=5e-4) and got / math.log(10) == pytest.approx(tens, abs=5e-4)
 
 
 @pytest.mark.parametrize("e", [0.0, 0.1])
 def test_binary_cross_entropy_has_a_sigmoid_per_class(e):
     t, q = smoothed(e), 1 / (1 + np.exp(-Z))
-    assert loss("bce", Z, T, smoothing=e) == pytest.approx(-(t * np.log(q) + (1 - t) * np.log(1 - q)).mean(), rel=1e-12)
+    assert loss("bce", Z, T, smoothing=e) == pytest.approx(
+        -(t * np.log(q) + (1 - t) * np.log(1 - q)).mean(), rel=1e-12
+    )
 
 
 def test_mse_is_the_squared_error_on_one_hot_targets():
@@ -96,7 +100,7 @@ def numpy_steps(recipe, steps=7):
             g = a * p if i == 0 else np.ones(1)
             v, m, s = (states[k][i] for k in ("v", "m", "s"))
             if recipe.optimizer == "adamw":
-                p *= 1 - recipe.lr * decay                            # decoupled: Loshchilov and Hutter 2019
+                p *= 1 - recipe.lr * decay  # decoupled: Loshchilov and Hutter 2019
             else:
                 g = g + decay * p
             match recipe.optimizer:
@@ -121,7 +125,9 @@ def numpy_steps(recipe, steps=7):
 @pytest.mark.parametrize("optimizer", ["gd", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 def test_every_optimizer_walks_as_its_formula_says(optimizer, weight_decay):
-    recipe = Recipe(optimizer=optimizer, lr=0.03, weight_decay=weight_decay, momentum=0.8, beta1=0.7, beta2=0.95, rho=0.85)
+    recipe = Recipe(
+        optimizer=optimizer, lr=0.03, weight_decay=weight_decay, momentum=0.8, beta1=0.7, beta2=0.95, rho=0.85
+    )
     net = Quadratic()
     made = make_optimizer(net, recipe)
     for _ in range(7):
@@ -149,7 +155,12 @@ def test_step_falls_at_its_milestones():
 
 def test_cosine_is_half_way_down_in_the_middle():
     got = rates(schedule="cosine")
-    assert got[0] == 2.0 and got[10] == pytest.approx(1.0) and got == sorted(got, reverse=True) and 0 < got[-1] < 0.05
+    assert (
+        got[0] == 2.0
+        and got[10] == pytest.approx(1.0)
+        and got == sorted(got, reverse=True)
+        and 0 < got[-1] < 0.05
+    )
     assert got[5] == pytest.approx(1 + math.cos(math.pi / 4))
 
 
@@ -162,7 +173,7 @@ def test_one_cycle_is_a_triangle():
     got = rates(schedule="one-cycle", warmup=0.5)
     assert max(got) == got[9] == 2.0
     assert np.diff(got[:10]) == pytest.approx([0.2] * 9) and np.diff(got[10:]) == pytest.approx([-0.2] * 9)
-    assert rates(schedule="one-cycle")[4] == 2.0                     # a quarter of 20 steps where no warm-up is set
+    assert rates(schedule="one-cycle")[4] == 2.0  # a quarter of 20 steps where no warm-up is set
 
 
 def test_the_average_is_the_one_of_its_formula_and_is_given_back():
@@ -175,11 +186,11 @@ def test_the_average_is_the_one_of_its_formula_and_is_given_back():
             net[0].weight.fill_(value)
             net[1].running_mean.fill_(10 * value)
         average.update()
-        d = min(0.25, (1 + n) / (10 + n))                             # 2/11, 3/12 = 0.25, 0.25
+        d = min(0.25, (1 + n) / (10 + n))  # 2/11, 3/12 = 0.25, 0.25
         expected = d * before + (1 - d) * value
     average.swap()
     assert net[0].weight.item() == pytest.approx(expected, rel=1e-6)
-    assert net[1].running_mean.item() != -30                          # statistics of batch norm are averaged too
+    assert net[1].running_mean.item() != -30  # statistics of batch norm are averaged too
     average.swap()
     assert net[0].weight.item() == -3.0 and net[1].running_mean.item() == -30
 

@@ -19,7 +19,7 @@ from hubel.zoo.pixels import Pixels
 
 @pytest.mark.parametrize("name", hubel.names())
 def test_every_network_is_what_its_entry_says(name):
-    entry, net = zoo.ZOO[name], hubel.create(name, classes=7)          # not the default: an ignored argument shows
+    entry, net = zoo.ZOO[name], hubel.create(name, classes=7)  # not the default: an ignored argument shows
     assert sum(p.numel() for p in hubel.create(name).parameters()) == entry.parameters
     y = net(torch.randn(4, *entry.input))
     assert y.shape == (4, 7)
@@ -65,7 +65,7 @@ def test_lenet5_of_1998_counts_as_the_paper_does():
 def test_the_simplified_lenet_counts_as_the_lectures_do():
     assert layer_parameters(hubel.create("lenet5-simplified")) == [156, 7_800, 125_100, 1_010]
     first = hubel.create("lenet5-simplified").features[0](torch.zeros(1, 1, 29, 29))
-    assert first.shape[1:] == (6, 13, 13) and first[0].numel() * 26 == 26_364        # connections
+    assert first.shape[1:] == (6, 13, 13) and first[0].numel() * 26 == 26_364  # connections
 
 
 def test_c3_sees_the_maps_of_the_table_and_no_others():
@@ -84,7 +84,7 @@ def test_a_partial_convolution_is_the_sum_over_its_own_slices():
         layer.bias.copy_(torch.tensor([0.5, -1.0]))
     x = torch.randn(2, 3, 5, 6)
     one = nn.functional.conv2d
-    w = layer.weight[:, None, None]                                   # (3, 1, 1, 3, 3): kernels in the table's order
+    w = layer.weight[:, None, None]  # (3, 1, 1, 3, 3): kernels in the table's order
     torch.testing.assert_close(layer(x)[:, 0], (one(x[:, 0:1], w[0]) + one(x[:, 2:3], w[1]) + 0.5)[:, 0])
     torch.testing.assert_close(layer(x)[:, 1], (one(x[:, 1:2], w[2]) - 1.0)[:, 0])
 
@@ -95,7 +95,7 @@ def test_subsampling_by_hand():
         layer.coefficient.fill_(0.5)
         layer.bias.fill_(1.0)
     x = torch.tensor([[[[1.0, 2, 3, 4], [5, 6, 7, 8]]]])
-    assert layer(x).tolist() == [[[[8.0, 12.0]]]]                     # (1+2+5+6)/2 + 1 and (3+4+7+8)/2 + 1
+    assert layer(x).tolist() == [[[[8.0, 12.0]]]]  # (1+2+5+6)/2 + 1 and (3+4+7+8)/2 + 1
 
 
 def test_each_kernel_slice_has_its_own_bias():
@@ -124,12 +124,17 @@ def test_the_drawn_digits_are_7_by_12_and_all_different():
 
 def test_classes_other_than_ten_get_seeded_codes():
     a, b = LeNet5Of1998(classes=4), LeNet5Of1998(classes=4)
-    assert torch.equal(a.classifier[-1].codes, b.classifier[-1].codes) and a.classifier[-1].codes.shape == (4, 84)
+    assert torch.equal(a.classifier[-1].codes, b.classifier[-1].codes) and a.classifier[-1].codes.shape == (
+        4,
+        84,
+    )
 
 
 def test_one_unit_answers_for_two_classes_as_a_sigmoid():
-    net = hubel.create("mlp", 2, (2,), hidden=(4,), activation="sigmoid", bias=False, init="uniform", single=True)
-    assert [tuple(p.shape) for p in net.parameters()] == [(4, 2), (1, 4)]            # 2-4-1 without bias
+    net = hubel.create(
+        "mlp", 2, (2,), hidden=(4,), activation="sigmoid", bias=False, init="uniform", single=True
+    )
+    assert [tuple(p.shape) for p in net.parameters()] == [(4, 2), (1, 4)]  # 2-4-1 without bias
     x = torch.randn(5, 2)
     w1, w2 = net.parameters()
     z = torch.sigmoid(x @ w1.T) @ w2.T
@@ -158,7 +163,7 @@ def test_pixels_normalises_orders_and_mirrors():
     torch.testing.assert_close(y, (expected[:, 0, 0, :] + expected.flip(3)[:, 0, 0, :]) / 2)
     seen.clear()
     Pixels(Spy(), mean, std, mirror=True).train()(x)
-    assert len(seen) == 1                                            # in training a picture is seen once
+    assert len(seen) == 1  # in training a picture is seen once
 
 
 @pytest.mark.parametrize(
