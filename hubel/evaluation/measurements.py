@@ -10,12 +10,14 @@ import json
 import math
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -159,8 +161,9 @@ def expanded(argument: str) -> str:
 
 def process(arguments: Sequence[str]) -> Sample:
     """`python -m hubel ARGUMENTS` in an empty folder, to its end."""
-    with tempfile.TemporaryDirectory(prefix="hubel-measure-") as folder, contextlib.ExitStack() as files:
-        out, err = (files.enter_context(Path(folder, name).open("w+b")) for name in ("out", "err"))
+    with tempfile.TemporaryDirectory(prefix="hubel-measure-") as folder, contextlib.ExitStack() as stack:
+        out, err = (stack.enter_context(Path(folder, name).open("w+b")) for name in ("out", "err"))
+        stack.enter_context(terminable())
         began = time.perf_counter()
         # S603: the command is ours, argument by argument, without a shell.
         child = subprocess.Popen(  # noqa: S603
@@ -195,6 +198,23 @@ def surroundings(folder: str) -> dict[str, str]:
     if os.environ.get("HUBEL_DATA"):
         found["HUBEL_DATA"] = str(Path(os.environ["HUBEL_DATA"]).expanduser().absolute())
     return found
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Inside, SIGTERM raises StoppedEarly, so that the process that was begun is ended too."""
+
+    def ask(*_: Any) -> None:
+        raise StoppedEarly("asked to end (SIGTERM) while measuring; rows that were done are written")
+
+    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def wait(child: subprocess.Popen[bytes]) -> float:

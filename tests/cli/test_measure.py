@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -158,6 +159,27 @@ def test_a_real_process_is_timed_and_weighed(tmp_path):
     assert small.result["lenet5"]["parameters"] == 61_706
     # Torch alone takes more than 150 MB; a Python with a list of networks takes far less, and surely 5 MB.
     assert sample.memory > 150e6 > small.memory > 5e6
+
+
+def test_asked_to_end_it_takes_its_process_with_it(tmp_path):
+    """The measured process writes its number and waits; the measuring one is sent SIGTERM."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    sleeper = f"import os, signal; open({str(pipe)!r}, 'w').write(str(os.getpid())); signal.pause()"
+    code = (
+        "import subprocess, sys; from hubel.cli.main import main; started = subprocess.Popen\n"
+        f"def popen(command, **how): return started([sys.executable, '-c', {sleeper!r}], **how)\n"
+        "subprocess.Popen = popen; sys.argv = ['hubel', 'measure', 'digits', '--seeds', '1']; main()"
+    )
+    measuring = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    number = int(pipe.read_text())  # blocks until the measured process has written
+    measuring.send_signal(signal.SIGTERM)
+    said = measuring.communicate()[1].decode()
+    assert measuring.returncode == 4 and said.startswith("hubel: asked to end (SIGTERM) while measuring")
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
 
 
 def test_a_process_that_fails_is_quoted():
