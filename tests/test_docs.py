@@ -1,0 +1,108 @@
+"""The documents do not lie: every `hubel` command in them parses and names what exists, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from blocks import ROOT, commands, fenced, links
+
+from hubel.cli.main import app
+from hubel.cli.train import _arguments
+from hubel.training.recipe import Recipe, compose
+from hubel.zoo import ZOO, arguments_of
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+SETTINGS = {field.name for field in dataclasses.fields(Recipe)}
+WRITTEN_LATER = {ROOT / "docs" / "measured.md"}  # by `hubel measure`
+
+SAID = [(page.name, " ".join(words), words) for page in PAGES for words in commands(page.read_text("utf-8"))]
+
+
+def test_there_are_commands_to_look_at():
+    assert {name for name, _, _ in SAID} >= {"README.md", "README.zh-CN.md", "guide.md", "recipes.md"}
+    assert {words[0] for _, _, words in SAID} >= {
+        "train",
+        "evaluate",
+        "predict",
+        "describe",
+        "compare",
+        "zoo",
+        "data",
+    }
+
+
+@pytest.mark.parametrize(("page", "said", "words"), SAID, ids=[f"{page}: {said}" for page, said, _ in SAID])
+def test_every_command_parses_and_names_what_exists(page, said, words, capsys):
+    if words[0].startswith("-"):
+        assert words[0] in ("--help", "--version", "--install-completion", "--show-completion")
+        return
+    assert words[0] in COMMANDS
+    if len(words) == 1:  # a command's name, in prose
+        return
+    try:
+        found = COMMANDS[words[0]].make_context(words[0], words[1:]).params
+    except typer.Exit:  # --help
+        assert "Usage" in capsys.readouterr().out
+        return
+    if words[0] == "train":
+        settings = {name: value for name, value in found.items() if name in SETTINGS and value is not None}
+        settings |= (
+            {"milestones": tuple(map(float, settings["milestones"].split(",")))}
+            if "milestones" in settings
+            else {}
+        )
+        compose(user=settings)
+        network = found.get("network") or "mlp"
+        assert network in ZOO
+        assert found.get("preset") in (None, *ZOO[network].presets, *ZOO["fast-digits"].presets)
+        assert set(_arguments(found.get("hidden"), list(found["arg"]))) <= set(arguments_of(network))
+
+
+def test_the_best_that_the_linear_network_can_do_is_what_the_recipe_says():
+    x = np.random.RandomState(23455).rand(32, 2)
+    y = (x.sum(1) < 1).astype(float)
+    recipes = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+    for design in (x, np.column_stack([x, np.ones(32)])):  # without and with a bias
+        w, *_ = np.linalg.lstsq(design, y, rcond=None)
+        assert f"{np.square(design @ w - y).mean():.4f}" in recipes
+
+
+def test_the_folder_that_the_guide_draws_is_what_a_run_is_made_of():
+    from hubel import run
+    from hubel.evaluation import predictions, scores
+
+    guide = (ROOT / "docs" / "guide.md").read_text("utf-8")
+    (drawn,) = (block for _, block in fenced(guide) if "model.safetensors" in block)
+    files = {
+        run.MODEL,
+        run.SETTINGS,
+        run.HISTORY,
+        run.TIMING,
+        predictions.CSV,
+        predictions.NPY,
+        scores.REPORT,
+    }
+    assert files <= set(re.findall(r"[\w.]+", drawn))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for target in links(page.read_text("utf-8")):
+        name, _, heading = target.partition("#")
+        place = (page.parent / name).resolve()
+        assert place.exists() or place in WRITTEN_LATER, f"{page.name} links to {target}"
+        if heading:
+            assert heading in headings(place), f"{page.name} links to {target}"
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors that a Markdown page has, as GitHub makes them from its headings."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+    lines = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
