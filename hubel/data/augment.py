@@ -38,13 +38,16 @@ class Augment:
     colour_pca: float = 0.0
     components: tuple[tuple[float, ...], ...] = ()
 
-    def __call__(self, x: Tensor, seed: Sequence[int]) -> Tensor:
-        """x: (N, C, H, W) float in 0..1   seed: such as (seed, epoch, step)   ->   the same shape; x is not changed."""
+    def __call__(self, x: Tensor, seed: Sequence[int], mirrored: np.ndarray | None = None) -> Tensor:
+        """x: (N, C, H, W) float in 0..1   seed: such as (seed, epoch, step)   ->   the same shape; x is not changed.
+
+        mirrored: (N,) bool, which pictures `flip` mirrors; drawn where None
+        """
         rng = np.random.default_rng([*seed])
         if self.rotate or self.scale or self.multiscale:
-            x = self._affine(self._moved(x, rng, crop=self.crop, shift=0), rng)
+            x = self._affine(self._moved(x, rng, mirrored, crop=self.crop, shift=0), rng)
         elif self.shift or self.crop or self.flip:
-            x = self._moved(x, rng, crop=self.crop, shift=round(self.shift))
+            x = self._moved(x, rng, mirrored, crop=self.crop, shift=round(self.shift))
         if self.cutout:
             x = self._cut(x, rng)
         if self.brightness:
@@ -55,7 +58,9 @@ class Augment:
             x = x + torch.as_tensor(added, dtype=x.dtype, device=x.device)[:, :, None, None]
         return x
 
-    def _moved(self, x: Tensor, rng: np.random.Generator, *, crop: int, shift: int) -> Tensor:
+    def _moved(
+        self, x: Tensor, rng: np.random.Generator, mirrored: np.ndarray | None, *, crop: int, shift: int
+    ) -> Tensor:
         """Whole pixels: a window of the padded picture, mirrored or not. The gather leaves channels last."""
         if not (crop or shift or self.flip):
             return x
@@ -67,7 +72,7 @@ class Augment:
         rows = rng.integers(0, 2 * margin + 1, (n, 1)) + np.arange(height)  # (N, H)
         columns = rng.integers(0, 2 * margin + 1, (n, 1)) + np.arange(width)  # (N, W)
         if self.flip:
-            mirrored = rng.random(n) < 0.5
+            mirrored = rng.random(n) < 0.5 if mirrored is None else mirrored
             columns[mirrored] = columns[mirrored, ::-1]
         item = torch.arange(n, device=x.device)[:, None, None]
         i = torch.as_tensor(rows, device=x.device)[:, :, None]
@@ -107,6 +112,15 @@ class Augment:
             rows[:, None, :, None] & columns[:, None, None, :], device=x.device
         )  # (N, 1, H, W)
         return torch.where(hole, x.mean((2, 3), keepdim=True), x)
+
+
+def mirrored_first(count: int, seed: int) -> np.ndarray:
+    """(count,) bool: which half of the items `flip` mirrors in odd epochs; in even ones it is the other half's turn.
+
+    So two epochs in a row show every picture both ways, which a coin would do for half of them only
+    (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3.6).
+    """
+    return np.random.default_rng([seed, 0]).random(count) < 0.5
 
 
 def principal_components(pictures: np.ndarray) -> tuple[tuple[float, ...], ...]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from hubel.data import Split
-from hubel.data.augment import Augment
+from hubel.data.augment import Augment, mirrored_first
 from hubel.data.batches import batches, steps_in
 from hubel.errors import Diverged
 from hubel.training.recipe import Recipe
@@ -76,6 +76,7 @@ class Trainer:
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.inputs, self.targets = self._resident(train)
         self.val_inputs, self.val_targets = self._resident(val)
+        self.mirrored = mirrored_first(len(self.inputs), recipe.seed)
         weight = balanced(self.targets, outputs).to(self.device) if recipe.balance and not regress else None
         self.loss = Loss(
             recipe.loss, outputs, regress=regress, smoothing=recipe.label_smoothing, weight=weight
@@ -122,7 +123,8 @@ class Trainer:
         picked = torch.from_numpy(indices).to(self.inputs.device)
         x, target = self._ready(self.inputs[picked]), self.targets[picked]
         if self.augment:
-            x = self.augment(x, (*seed, 1)).contiguous(memory_format=torch.channels_last)
+            mirrored = self.mirrored[indices] ^ (epoch % 2 == 0) if self.augment.flip else None
+            x = self.augment(x, (*seed, 1), mirrored).contiguous(memory_format=torch.channels_last)
         with self._arithmetic():
             z = self.model(x)  # (N, K)
         loss = self.loss(z.float(), target)

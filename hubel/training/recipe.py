@@ -77,7 +77,7 @@ class Recipe:
     shift: float = setting(0.0, AUGMENT, "move by up to so many pixels each way")
     rotate: float = setting(0.0, AUGMENT, "turn by up to so many degrees each way")
     scale: float = setting(0.0, AUGMENT, "resize by up to this share each way")
-    flip: bool = setting(False, AUGMENT, "mirror left-right, every second picture")
+    flip: bool = setting(False, AUGMENT, "mirror each picture left-right in every second epoch")
     crop: int = setting(0, AUGMENT, "mirror the edge outwards by so many pixels, cut the size at random")
     multiscale: float = setting(0.0, AUGMENT, "enlarge by up to this share, cut the size at random (VGG)")
     cutout: int = setting(0, AUGMENT, "side of a square that is blanked, in pixels")

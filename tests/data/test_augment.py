@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hubel.data.augment import Augment, principal_components
+from hubel.data.augment import Augment, mirrored_first, principal_components
 
 
 def pictures(n=64, c=1, h=12, w=16, seed=0):
@@ -66,6 +66,17 @@ def test_half_the_pictures_are_mirrored():
     same = (y == x).flatten(1).all(1)
     mirrored = (y == x.flip(3)).flatten(1).all(1)
     assert (same ^ mirrored).all() and 400 < mirrored.sum() < 600  # sd 16
+
+
+def test_who_is_mirrored_is_half_and_by_the_seed():
+    first = mirrored_first(1000, seed=3)
+    assert 430 < first.sum() < 570  # sd 16
+    assert (
+        np.array_equal(first, mirrored_first(1000, seed=3)) and (mirrored_first(1000, seed=4) != first).any()
+    )
+    x = pictures(1000)
+    expected = torch.where(torch.from_numpy(first)[:, None, None, None], x.flip(3), x)
+    assert torch.equal(Augment(flip=True)(x, (0,), first), expected)
 
 
 def test_a_crop_shows_a_window_of_the_mirrored_margin():

@@ -175,6 +175,22 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(tmp_path):
     assert all(torch.equal(good[k], saved[k]) for k in good)
 
 
+def test_two_epochs_show_every_picture_both_ways(tmp_path, monkeypatch):
+    from hubel.data.augment import Augment
+
+    seen = {}
+    real = Augment.__call__
+
+    def spy(self, x, seed, mirrored):
+        seen[seed[1:3]] = mirrored
+        return real(self, x, seed, mirrored)
+
+    monkeypatch.setattr(Augment, "__call__", spy)
+    hubel.train("digits", out=tmp_path / "run", flip=True, shuffle=False, **QUICK)
+    first, second = (np.concatenate([seen[epoch, i] for i in range(10)]) for epoch in (1, 2))
+    assert len(first) == 1258 and (first ^ second).all() and first.any() and second.any()
+
+
 @pytest.mark.parametrize(
     ("number", "error", "code"), [(signal.SIGINT, Interrupted, 130), (signal.SIGTERM, StoppedEarly, 4)]
 )

@@ -169,7 +169,7 @@ def test_pixels_normalises_orders_and_mirrors():
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: hubel.create("lennet5"), UnknownName, r"no network named 'lennet5'. Did you mean 'lenet5'\? Known: mlp, lenet5"),
+        (lambda: hubel.create("lennet5"), UnknownName, r"no network named 'lennet5'. Did you mean 'lenet5'\? Known: fast-digits, "),
         (lambda: hubel.create("mlp", hiden=(3,)), UnknownName, r"no argument of mlp named 'hiden'. Did you mean 'hidden'\?"),
         (lambda: hubel.create("lenet5", widht=3), UnknownName, r"no argument of lenet5 named 'widht'. Known: \(none\)"),
         (lambda: hubel.create("mlp", activation="rellu"), UnknownName, r"Did you mean 'relu'\?"),
