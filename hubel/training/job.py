@@ -196,7 +196,7 @@ def prepare(
 ) -> Job:  # fmt: skip
     """Decide a training; every name and value is checked here, before anything slow begins. See `train`."""
     source = open_source(data, task=task)  # type: ignore[arg-type]
-    name = network or zoo.default_for(source.kind, source.shape)
+    name = network or str(source.hints.get("network") or zoo.default_for(source.kind, source.shape))
     entry = zoo.lookup(name)
     shape = entry.takes(source.shape)
     if input_size is not None:
@@ -212,8 +212,7 @@ def prepare(
     dataset = Dataset(source, preprocess, seed=seed, val=val)
     few = for_few(dataset.counts()["train"], max(shape[1:], default=0)) if entry.few else {}
     hints = _hints(source, name)
-    own = dict(arguments or {})
-    arguments = {**hints.pop("arguments", {}), **own}
+    arguments = dict(arguments or {})
     composed = compose(entry.recipe, few, hints, _preset(name, preset), user=user)
     if tensorboard:
         _need_tensorboard()
@@ -226,7 +225,7 @@ def prepare(
     asked = {name: value for name, value in asked.items() if value is not None}
     if normalize is None:
         normalize = not source.shared  # the lectures feed their toy numbers as they are
-    chosen = (*user, *asked, *own, *(["network"] if network else []))
+    chosen = (*user, *asked, *arguments, *(["network"] if network else []))
     return Job(
         source=source, network=Network(name, arguments), shape=shape, resize=resize, recipe=composed,
         folder=folder, dataset=dataset, normalize=normalize, val=val, tensorboard=tensorboard, set_by_user=chosen,
