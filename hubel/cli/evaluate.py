@@ -35,8 +35,13 @@ def evaluate(
 
 
 def headline(found: Evaluation) -> str:
-    """The result in one line."""
-    from hubel.cli.show import percent
+    """The result in one line; a second one where the items are those that the network learnt from."""
+    learnt = "\n         (the network has learnt from these very items: this is fitting, not a test)"
+    return _result(found) + (learnt if found.seen else "")
+
+
+def _result(found: Evaluation) -> str:
+    from hubel.cli.show import percent, some
 
     facts = found.to_dict()
     if "accuracy" not in facts:
@@ -44,7 +49,7 @@ def headline(found: Evaluation) -> str:
     low, high = 100 * facts["accuracy_low"], 100 * facts["accuracy_high"]
     return (
         f"{found.part:<8} accuracy {percent(facts['accuracy'])}  (95 % interval {low:.2f} to {high:.2f}, "
-        f"{facts['items']:,} items of {found.data}, {facts['mistakes']:,} {'mistake' if facts['mistakes'] == 1 else 'mistakes'})"
+        f"{facts['items']:,} items of {found.data}, {some(facts['mistakes'], 'mistake')})"
     )
 
 

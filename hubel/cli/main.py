@@ -82,10 +82,11 @@ def main() -> None:
 
 
 def complain(text: str) -> None:
-    """One line on standard error, under our name."""
+    """The message on standard error, under our name; what might steer a terminal is taken out."""
     from hubel.data.labels import printable
 
-    sys.stderr.write(f"hubel: {printable(text)}\n")
+    lines = "\n".join(map(printable, text.split("\n")))
+    sys.stderr.write(f"hubel: {lines}\n")
 
 
 if __name__ == "__main__":

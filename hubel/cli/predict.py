@@ -47,7 +47,7 @@ def predict(
         for item, reason in problems:
             sys.stderr.write(f"hubel: {show.printable(item)} is left out: {show.printable(reason)}\n")
     if not answers:
-        raise InputError(f"none of the {len(problems)} items could be read")
+        raise InputError("nothing could be read, so there is no answer")
 
 
 def _answer(
@@ -68,7 +68,7 @@ def _answer(
                     inputs.append(ready(item))
                     names.append(name)
                 except HubelError as e:
-                    problems.append((name, str(e)))
+                    problems.append((name, str(e).removeprefix(f"{name}: ")))
             if inputs:
                 answers += run.answers(names, run.logits(np.stack(inputs)), top=top)
             bar.advance(min(start + AT_ONCE, len(items)), len(items))

@@ -91,7 +91,7 @@ class Bar:
         now = time.monotonic()
         if now - self.told >= QUIET_SECONDS and done < total:
             left = (now - self.began) / max(done, 1) * (total - done)
-            self.line(f"{self.what} {done:,} of {total:,} {self.unit}, {left:.0f} s left")
+            self.line(f"{self.what} {done:,} of {total:,} {self.unit}, {span(left)} left")
             self.told = now
 
     def line(self, text: str) -> None:
@@ -137,6 +137,19 @@ def _Rate() -> Any:  # noqa: N802 - a column type made where rich is imported
 def percent(share: float | None, digits: int = 2) -> str:
     """0.9953 -> '99.53 %'; a dash for None."""
     return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def some(count: int, thing: str) -> str:
+    """1 -> '1 step'; 1000 -> '1,000 steps'."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def span(seconds: float) -> str:
+    """59 -> '59 s'; 125 -> '2 min 5 s'; 7300 -> '2 h 1 min'."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def shape(sizes: Sequence[int]) -> str:

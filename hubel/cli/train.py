@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import math
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from hubel.evaluation.scores import Evaluation
     from hubel.training.job import Job
     from hubel.training.loop import Epoch
+
+
+MOST_LINES = 50  # of epochs on the screen; history.jsonl has them all
 
 
 def train(
@@ -55,8 +60,10 @@ def train(
         if not json_:
             _announce(job)
         with show.bar("training", "steps", quiet=json_) as bar:
+            every = math.ceil(job.recipe.epochs / MOST_LINES)
             for epoch in job.epochs(bar.advance):
-                bar.line(_line(epoch, job.recipe.epochs))
+                if epoch.epoch % every == 0 or epoch.epoch in (1, job.recipe.epochs) or not epoch.whole:
+                    bar.line(_line(epoch, job.recipe.epochs))
     except (HubelError, KeyboardInterrupt):
         job.abandon()
         raise
@@ -86,7 +93,7 @@ def _announce(job: Job) -> None:
     precision = "bf16" if trainer.bf16 else "fp32"
     show.say(
         f"network  {job.network.name}: {parameters(trainer.model):,} parameters, input {show.shape(job.shape)}, "
-        f"{job.recipe.optimizer}, {job.recipe.epochs} epochs of {trainer.per_epoch:,} steps, {precision} on {trainer.device}"
+        f"{job.recipe.optimizer}, {show.some(job.recipe.epochs, 'epoch')} of {show.some(trainer.per_epoch, 'step')}, {precision} on {trainer.device}"
     )
     show.say(f"run      {job.folder}")
     for problem in job.dataset.problems[:5]:
@@ -112,7 +119,7 @@ def _line(epoch: Epoch, epochs: int) -> str:
         parts.append(f"val {percent(epoch.val_accuracy)}")
     elif epoch.val_loss is not None:
         parts.append(f"val loss {epoch.val_loss:.4f}")
-    parts.append(f"{epoch.images_per_second:,.0f} items/s")
+    parts.append(f"{epoch.images_per_second:,.0f} items/s" + ("" if epoch.whole else "  (cut short)"))
     return "  ".join(parts)
 
 
@@ -129,12 +136,24 @@ def _tell(job: Job, found: Evaluation, json_: bool) -> None:
     show.say(f"run      {job.folder}")
     show.say(f"report   {found.report}")
     show.say("\nTry next:")
-    picture = job.source.kind == "picture"
-    show.say(f"  hubel {'predict ' + folder + ' PICTURE.png' if picture else 'describe ' + folder}")
-    show.say(f"  hubel evaluate {folder}{' OTHER_PICTURES/' if picture else ''}")
-    other = "lenet-keras" if job.network.name == "lenet5" else "lenet5"
-    again = f"hubel train {shlex.quote(str(job.source.location))} --network"
-    show.say(f"  {again} {other if picture else 'mlp --hidden 20,20'}")
+    for command in _next(job, folder):
+        show.say(f"  {command}")
+
+
+def _next(job: Job, folder: str) -> list[str]:
+    """Three commands that can be typed as they stand."""
+    place = shlex.quote(str(job.source.location))
+    if job.source.kind == "vector":
+        task = " --task regress" if job.source.task == "regress" else ""
+        other = f"hubel train {place}{task} --network mlp --hidden 20,20"
+        return [f"hubel describe {folder}", f"hubel data {place}", other]
+    network = "lenet-keras" if job.network.name == "lenet5" else "lenet5"
+    look = f"hubel data {place} -o pictures.png"
+    if Path(job.source.location).is_dir():
+        picture = Path(job.source.location) / job.source.items[0]
+        if picture.is_file():
+            look = f"hubel predict {folder} {shlex.quote(str(picture))}"
+    return [f"hubel describe {folder}", look, f"hubel train {place} --network {network}"]
 
 
 def _arguments(hidden: str | None, pairs: list[str]) -> dict[str, Any]:

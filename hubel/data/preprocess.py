@@ -7,6 +7,7 @@ Pictures become uint8 pixels of one shape here; `mean` and `std` are applied ins
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -125,10 +126,15 @@ class Preprocess:
         if self.kind == "vector":
             mean, std = inputs.mean(0, dtype=np.float64), inputs.std(0, dtype=np.float64)
         else:
-            # A histogram per channel gives both moments exactly, without a float copy of the data.
+            # A histogram per channel gives both moments exactly, without a float copy of the data; a few pictures at
+            # a time, since bincount makes eight bytes of each pixel.
             levels = np.arange(256) / 255
-            planes = (inputs[:, c] for c in range(inputs.shape[1]))
-            shares = [np.bincount(np.ravel(p), minlength=256) / p.size for p in planes]
+            counts = np.zeros((inputs.shape[1], 256))
+            few = max(1, 1_000_000 // math.prod(inputs.shape[2:]))
+            for start in range(0, len(inputs), few):
+                for c, count in enumerate(counts):
+                    count += np.bincount(inputs[start : start + few, c].ravel(), minlength=256)
+            shares = counts / counts.sum(1, keepdims=True)
             mean = np.array([s @ levels for s in shares])
             std = np.sqrt([s @ (levels - m) ** 2 for s, m in zip(shares, mean, strict=True)])
         std = np.where(std > 1e-8, std, 1.0)  # a constant channel stays constant instead of becoming infinite

@@ -63,8 +63,8 @@ def evaluate(
     drawn = boundary.draw(run, split) if boundary.applies(run) else None
     if drawn is not None:
         write_atomically(folder / BOUNDARY, drawn.png)
-    seen = own and (part == "train" or dataset.source.shared)
-    write_report(run, found, split, found.report, problems=dataset.problems, boundary=drawn, seen=seen)
+    found = replace(found, seen=own and (part == "train" or dataset.source.shared))
+    write_report(run, found, split, found.report, problems=dataset.problems, boundary=drawn)
     return found
 
 

@@ -38,14 +38,9 @@ def write_report(
     *,
     problems: Sequence[Problem] = (),
     boundary: Boundary | None = None,
-    seen: bool = False,
 ) -> None:
-    """Write the page about one evaluation.
-
-    split: the items that it measured, in the same order   seen: the network has learnt from these very items
-    """
+    """Write the page about one evaluation. split: the items that it measured, in the same order."""
     facts = _facts(run, evaluation) | {"problems": problems[:PROBLEMS], "problem_count": len(problems)}
-    facts["seen"] = seen
     if isinstance(evaluation, Classification):
         facts |= _classes(evaluation, split)
     elif isinstance(evaluation, Regression):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Evaluation:
 
     data: its name   part: train, val, test or all   folder: where it is written   n: items that were measured
     accuracy: the share of right answers, NaN in a regression   loss: mean cross-entropy or squared error
+    seen: the network has learnt from these very items
     """
 
     data: str
@@ -30,6 +31,7 @@ class Evaluation:
     n: int
     loss: float
     accuracy: float
+    seen: bool = field(default=False, kw_only=True)
 
     @property
     def report(self) -> Path:
@@ -44,7 +46,8 @@ class Evaluation:
         """Plain JSON values; a number that does not exist is None."""
         numbers = {name: value if math.isfinite(value) else None for name, value in self.scores().items()}
         places = {"folder": str(self.folder), "report": str(self.report)}
-        return {"data": self.data, "part": self.part, "items": self.n, **numbers, **self.details(), **places}
+        head = {"data": self.data, "part": self.part, "seen": self.seen, "items": self.n}
+        return {**head, **numbers, **self.details(), **places}
 
     def details(self) -> dict[str, Any]:
         """What to_dict() says beyond the headline."""

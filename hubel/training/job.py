@@ -155,8 +155,9 @@ class Job:
             with stopping(self.trainer) as stopped:
                 try:
                     for epoch in self.trainer.epochs(progress):
-                        append_line(self.folder / HISTORY, epoch.row())
-                        append_line(self.folder / TIMING, epoch.times())
+                        if epoch.whole:  # a part of one is kept as weights, but is no line of the curves
+                            append_line(self.folder / HISTORY, epoch.row())
+                            append_line(self.folder / TIMING, epoch.times())
                         if board:
                             board.write(epoch)
                         finished = keeper.take(epoch)
@@ -361,22 +362,23 @@ def choose_device(name: str) -> str:
 
 
 def choose_bf16(precision: str, device: str, *, gains: bool) -> bool:
-    """Whether to compute in bfloat16. auto: where the network gains and the processor or GPU multiplies it natively."""
-    import torch
-
+    """Whether to compute in bfloat16. auto: where the network gains and the machine multiplies it natively."""
     if precision != "auto":
         return precision == "bf16"
-    if not gains:
-        return False
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _native_bf16()
+    return gains and native_bf16(device)
 
 
-def _native_bf16() -> bool:
+def native_bf16(device: str) -> bool:
+    """Whether the processor or GPU has instructions for bfloat16; elsewhere it is emulated, and slow."""
     import torch
 
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    # Private names: a version without them is taken for a processor without the instructions.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
 
 
 def _hints(source: Source, network: str) -> dict[str, Any]:

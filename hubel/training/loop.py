@@ -35,7 +35,7 @@ class Epoch:
     """What one pass gave. Losses are means per item; accuracies in 0..1, None where the task is regress.
 
     train_*: over the batches as they were learnt from (augmented); val_*: over the validation part, with the weights
-    that would be kept; lr: of the last step. seconds: of learning, without validation.
+    that would be kept; lr: of the last step. seconds: of learning, without validation. whole: not cut short by a stop.
     """
 
     epoch: int
@@ -46,10 +46,11 @@ class Epoch:
     lr: float
     seconds: float
     images_per_second: float
+    whole: bool = True
 
     def row(self) -> dict[str, Any]:
         """For history.jsonl: no clock times, so that equal runs are equal bytes."""
-        return {k: v for k, v in asdict(self).items() if k not in ("seconds", "images_per_second")}
+        return {k: v for k, v in asdict(self).items() if k not in ("seconds", "images_per_second", "whole")}
 
     def times(self) -> dict[str, Any]:
         """For timing.jsonl."""
@@ -107,8 +108,9 @@ class Trainer:
                     progress(self.step, self.steps)
                 if self.stop:
                     break
+            whole = batch + 1 == self.per_epoch
             if self.stop or number % every == 0 or number == self.recipe.epochs:
-                yield self._told(number, tally)
+                yield self._told(number, tally, whole=whole)
                 tally = _Tally()
             if self.stop:
                 return
@@ -162,14 +164,14 @@ class Trainer:
         count = len(self.val_inputs)
         return total / count, None if self.regress else right / count
 
-    def _told(self, number: int, tally: _Tally) -> Epoch:
+    def _told(self, number: int, tally: _Tally, *, whole: bool) -> Epoch:
         loss, accuracy = tally.means()
         if not math.isfinite(loss):  # found late where each step is not waited for
             raise self._diverged(loss, number, self.optimizer.param_groups[0]["lr"])
         val_loss, val_accuracy = self.validate()
         return Epoch(
             number, loss, None if self.regress else accuracy, val_loss, val_accuracy,
-            self.optimizer.param_groups[0]["lr"], tally.seconds, tally.count / max(tally.seconds, 1e-9),
+            self.optimizer.param_groups[0]["lr"], tally.seconds, tally.count / max(tally.seconds, 1e-9), whole,
         )  # fmt: skip
 
     def _diverged(self, loss: float, epoch: int, lr: float) -> Diverged:

@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_named_and_the_others_are_answered(cli, trained, 
 
 def test_where_nothing_can_be_read_it_fails(cli, trained, tmp_path):
     said = cli("predict", trained["a"], tmp_path / "absent.png")
-    assert said.code == 2 and "none of the 1 items could be read" in said.err
+    assert said.code == 2 and "nothing could be read, so there is no answer" in said.err
     assert cli("predict", trained["a"], tmp_path).code == 2
     assert cli("predict", trained["a"], tmp_path / "absent.png", "--top", 0).code == 2
 

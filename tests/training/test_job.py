@@ -41,6 +41,7 @@ def contents(folder, *names):
 @pytest.mark.parametrize(
     "settings",
     [
+        {"network": "fast-digits", "epochs": 2},
         {"network": "lenet5", "epochs": 2, "precision": "fp32"},
         {
             "network": "lenet-tf",
@@ -208,7 +209,7 @@ def test_a_signal_ends_the_loop_after_the_step_and_saves(tmp_path, number, error
     assert told.value.exit_code == code and signal.getsignal(number) == before
     live = job.trainer.model.network.state_dict()
     assert all(torch.equal(live[k], v) for k, v in job.run().model.network.state_dict().items())
-    assert [row["epoch"] for row in job.run().history] == [1, 2]  # the second one was cut short
+    assert [row["epoch"] for row in job.run().history] == [1]  # the second one was cut short
 
 
 def test_patience_stops_and_the_best_is_kept(tmp_path, monkeypatch):
@@ -310,6 +311,17 @@ def test_a_wrong_choice_is_named_and_leaves_nothing_behind(tmp_path, options, er
     with pytest.raises(error, match=text):
         hubel.train("digits", out=tmp_path / "run", **{"epochs": 1, "network": "mlp"} | options)
     assert not (tmp_path / "run").exists()
+
+
+def test_bfloat16_is_taken_where_network_and_machine_gain_unless_the_user_says(monkeypatch):
+    from hubel.training import job
+
+    for native in (False, True):
+        monkeypatch.setattr(job, "native_bf16", lambda device, native=native: native)
+        assert job.choose_bf16("auto", "cpu", gains=True) is native
+        assert job.choose_bf16("auto", "cpu", gains=False) is False
+        assert job.choose_bf16("bf16", "cpu", gains=False) is True
+        assert job.choose_bf16("fp32", "cpu", gains=True) is False
 
 
 def test_a_folder_with_something_in_it_is_left_alone(run):
