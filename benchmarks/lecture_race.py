@@ -12,6 +12,7 @@ where it is not this one.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 KERAS = """
 import gzip, json, os, sys
@@ -49,8 +51,24 @@ model = keras.Sequential([
 model.compile(loss="categorical_crossentropy", optimizer="rmsprop", metrics=["accuracy"])
 model.fit(x, keras.utils.to_categorical(y, 10), batch_size=32, epochs=2, verbose=0)
 loss, accuracy = model.evaluate(x_test, keras.utils.to_categorical(y_test, 10), verbose=0)
-print(json.dumps({"accuracy": accuracy, "parameters": model.count_params()}))
+import tensorflow
+print(json.dumps({"accuracy": accuracy, "keras": f"keras {keras.__version__}, tensorflow {tensorflow.__version__}"}))
 """
+
+BEGIN, END = (
+    "<!-- lecture race: begin (written by benchmarks/lecture_race.py) -->",
+    "<!-- lecture race: end -->",
+)
+
+
+class Round(NamedTuple):
+    """Test accuracies in 0..1 and seconds of the whole processes."""
+
+    keras_accuracy: float
+    keras_s: float
+    hubel_accuracy: float
+    hubel_s: float
+    versions: str
 
 
 def timed(command: list[str]) -> tuple[float, dict]:
@@ -63,6 +81,14 @@ def timed(command: list[str]) -> tuple[float, dict]:
     return seconds, json.loads(done.stdout[done.stdout.index("{") :])
 
 
+def written(text: str, block: str) -> str:
+    """The document with the block between our markers written anew, or added at its end."""
+    if BEGIN not in text:
+        return f"{text.rstrip()}\n\n{BEGIN}\n{block}\n{END}\n"
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n{block}\n{END}{rest.partition(END)[2]}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -70,31 +96,56 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keras-python", default=sys.executable)
     parser.add_argument("--data", default=os.environ.get("HUBEL_DATA"), help="the folder that holds mnist/")
+    parser.add_argument(
+        "--out", help="a Markdown document into which the result is written: docs/measured.md"
+    )
     args = parser.parse_args()
     if not args.data or not (Path(args.data) / "mnist").is_dir():
         raise SystemExit("--data or HUBEL_DATA must name a folder that holds mnist/ (the four idx files)")
-    mnist = str(Path(args.data) / "mnist")
     os.environ["HUBEL_DATA"] = args.data
+    rows = [race(seed, str(Path(args.data) / "mnist"), args.keras_python) for seed in range(args.rounds)]
+    block = told(rows)
+    print(block)
+    if args.out:
+        file = Path(args.out)
+        file.write_text(written(file.read_text("utf-8") if file.exists() else "# Measured\n", block), "utf-8")
+
+
+def race(seed: int, mnist: str, keras_python: str) -> Round:
+    """Both programs once, one after the other."""
+    keras_s, keras = timed([keras_python, "-c", KERAS, mnist, str(seed)])
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "hubel", "train", "mnist", "--preset", "fast"]
+        hubel_s, ours = timed([*command, "--seed", str(seed), "--json", "--out", f"{folder}/run"])
+    done = Round(keras["accuracy"], keras_s, ours["accuracy"], hubel_s, keras["keras"])
     print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+        f"round {seed + 1} of both: keras {keras_s:.1f} s, hubel {hubel_s:.1f} s", file=sys.stderr, flush=True
     )
-    rows = []
-    for seed in range(args.rounds):
-        keras_s, keras = timed([args.keras_python, "-c", KERAS, mnist, str(seed)])
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "hubel", "train", "mnist", "--preset", "fast"]
-            hubel_s, ours = timed([*command, "--seed", str(seed), "--json", "--out", f"{folder}/run"])
-        rows.append((keras["accuracy"], keras_s, ours["accuracy"], hubel_s))
-        print(
-            f"round {seed + 1}: keras {100 * keras['accuracy']:.2f} % in {keras_s:.1f} s   "
-            f"hubel --preset fast {100 * ours['accuracy']:.2f} % in {hubel_s:.1f} s   ratio {keras_s / hubel_s:.2f}",
-            flush=True,
+    return done
+
+
+def told(rows: list[Round]) -> str:
+    """A Markdown table with a row per round, and the mean ratio."""
+    lines = [
+        "## The lectures' Keras program against `hubel train mnist --preset fast`",
+        "",
+        "| round | Keras | | hubel | | ratio of whole-process times |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for n, r in enumerate(rows, 1):
+        lines.append(
+            f"| {n} | {100 * r.keras_accuracy:.2f} % | {r.keras_s:.1f} s "
+            f"| {100 * r.hubel_accuracy:.2f} % | {r.hubel_s:.1f} s | {r.keras_s / r.hubel_s:.2f} |"
         )
-    k_acc, k_s, h_acc, h_s = (statistics.mean(column) for column in zip(*rows, strict=True))
-    better = all(ours >= theirs for theirs, _, ours, _ in rows)
-    print(f"keras  {100 * k_acc:.2f} %  {k_s:.1f} s\nhubel  {100 * h_acc:.2f} %  {h_s:.1f} s")
-    verdict = "at least" if better else "NOT always at least"
-    print(f"ratio of whole-process times {k_s / h_s:.2f}; hubel's accuracy is {verdict} Keras's")
+    ratio = statistics.mean(r.keras_s / r.hubel_s for r in rows)
+    at_least = sum(r.hubel_accuracy >= r.keras_accuracy for r in rows)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {rows[0].versions}"
+    lines += [
+        "",
+        f"Mean ratio {ratio:.2f} (n = {len(rows)}, seeds 0 to {len(rows) - 1}); test accuracy at least Keras's in "
+        f"{at_least} of {len(rows)} rounds. {datetime.date.today()}, {machine}, by `benchmarks/lecture_race.py`.",
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
