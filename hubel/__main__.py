@@ -1,5 +1,5 @@
 """`python -m hubel`: the same as `hubel`."""
 
-from hubel.cli.main import main
+from hubel.cli.main import entry
 
-main()
+entry()

@@ -22,7 +22,7 @@ from hubel.data.augment import Augment, mirrored_first
 from hubel.data.batches import batches, steps_in
 from hubel.errors import Diverged
 from hubel.training.recipe import Recipe
-from hubel.training.steps import Average, Loss, balanced, learning_rate, make_optimizer
+from hubel.training.steps import Average, Loss, Optimizer, balanced, learning_rate
 from hubel.zoo.pixels import Pixels
 
 # A pass over the data yields at most this many Epochs in all: 10,000 epochs over 8 points must not write 10,000 lines.
@@ -82,11 +82,11 @@ class Trainer:
         self.loss = Loss(
             recipe.loss, outputs, regress=regress, smoothing=recipe.label_smoothing, weight=weight
         )
-        self.optimizer = make_optimizer(model.network, recipe)
+        self.optimizer = Optimizer(model.network, recipe)
         self.average = Average(model.network, recipe.ema) if recipe.ema else None
         self.per_epoch = steps_in(len(self.inputs), recipe.batch)
         self.steps = recipe.epochs * self.per_epoch
-        self.step = 0
+        self.step, self.lr = 0, 0.0
         self.stop = False  # set by whoever wants the loop to end cleanly
 
     def epochs(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Epoch]:
@@ -118,9 +118,7 @@ class Trainer:
     def learn(self, indices: np.ndarray, epoch: int, batch: int) -> tuple[Tensor, Tensor]:
         """One step of gradient descent on these items -> loss and count of right answers, as tensors on the device."""
         seed = (self.recipe.seed, epoch, batch)
-        lr = learning_rate(self.recipe, self.step, self.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        lr = self.lr = learning_rate(self.recipe, self.step, self.steps)
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))  # dropout
         picked = torch.from_numpy(indices).to(self.inputs.device)
         x, target = self._ready(self.inputs[picked]), self.targets[picked]
@@ -136,7 +134,7 @@ class Trainer:
         loss.backward()
         if self.recipe.clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-        self.optimizer.step()
+        self.optimizer.step(lr)
         if self.average:
             self.average.update()
         self.step += 1
@@ -167,11 +165,11 @@ class Trainer:
     def _told(self, number: int, tally: _Tally, *, whole: bool) -> Epoch:
         loss, accuracy = tally.means()
         if not math.isfinite(loss):  # found late where each step is not waited for
-            raise self._diverged(loss, number, self.optimizer.param_groups[0]["lr"])
+            raise self._diverged(loss, number, self.lr)
         val_loss, val_accuracy = self.validate()
         return Epoch(
             number, loss, None if self.regress else accuracy, val_loss, val_accuracy,
-            self.optimizer.param_groups[0]["lr"], tally.seconds, tally.count / max(tally.seconds, 1e-9), whole,
+            self.lr, tally.seconds, tally.count / max(tally.seconds, 1e-9), whole,
         )  # fmt: skip
 
     def _diverged(self, loss: float, epoch: int, lr: float) -> Diverged:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
 
 from hubel.training.recipe import Recipe
 
@@ -72,30 +75,66 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.lr * (1 - t)
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimizer of a recipe, fused where PyTorch has it. Weight decay touches matrices and kernels only."""
-    decayed = [p for p in network.parameters() if p.dim() >= 2]
-    others = [p for p in network.parameters() if p.dim() < 2]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    groups = [g for g in groups if g["params"]]
-    betas = (recipe.beta1, recipe.beta2)
-    match recipe.optimizer:
-        case "gd" | "sgd":
-            return torch.optim.SGD(groups, recipe.lr, fused=True)
-        case "momentum":
-            return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, fused=True)
-        case "nesterov":
-            return torch.optim.SGD(
-                groups, recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True
-            )
-        case "rmsprop":
-            return torch.optim.RMSprop(groups, recipe.lr, alpha=recipe.rho, eps=1e-7, foreach=True)
-        case "adam":
-            return torch.optim.Adam(groups, recipe.lr, betas, fused=True)
-    return torch.optim.AdamW(groups, recipe.lr, betas, fused=True)
+class Optimizer:
+    """Steps of gradient descent on the parameters of a network, fused where PyTorch has it.
+
+    PyTorch's own update functions, without its Optimizer classes around them: those import the compiler at their first
+    use, which takes over a second. Weight decay touches matrices and kernels only, not biases and norms.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+        everything = [p for p in network.parameters() if p.requires_grad]
+        groups = ([p for p in everything if p.dim() >= 2], [p for p in everything if p.dim() < 2])
+        decays = (recipe.weight_decay, 0.0)
+        self.groups = [_Group(g, decay, recipe) for g, decay in zip(groups, decays, strict=True) if g]
+
+    def zero_grad(self) -> None:
+        for group in self.groups:
+            for p in group.parameters:
+                p.grad = None
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """One step with the gradients that stand in the parameters; one that has none counts as 0."""
+        for group in self.groups:
+            group.step(lr)
+
+
+class _Group:
+    """Parameters that share a weight decay, and what the optimizer remembers of each."""
+
+    def __init__(self, parameters: list[nn.Parameter], decay: float, recipe: Recipe) -> None:
+        self.parameters, self.decay, self.recipe = parameters, decay, recipe
+        adaptive = recipe.optimizer in ("rmsprop", "adam", "adamw")
+        self.velocity: list[Tensor | None] = [None] * len(parameters)  # of momentum and nesterov
+        self.mean = [torch.zeros_like(p) for p in parameters if adaptive]  # of the gradient
+        self.square = [torch.zeros_like(p) for p in parameters if adaptive]  # of its square
+        self.count = [torch.zeros((), device=p.device) for p in parameters if adaptive]
+
+    def step(self, lr: float) -> None:
+        r, gradients = (
+            self.recipe,
+            [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters],
+        )
+        parameters: list[Tensor] = list(self.parameters)
+        match r.optimizer:
+            case "rmsprop":
+                rmsprop(
+                    parameters, gradients, self.square, [], [], self.count, foreach=True, lr=lr, alpha=r.rho, eps=1e-7,
+                    weight_decay=self.decay, momentum=0.0, centered=False,
+                )  # fmt: skip
+            case "adam" | "adamw":
+                adam(
+                    parameters, gradients, self.mean, self.square, [], self.count, fused=True, amsgrad=False,
+                    beta1=r.beta1, beta2=r.beta2, lr=lr, weight_decay=self.decay, eps=1e-8, maximize=False,
+                    decoupled_weight_decay=r.optimizer == "adamw",
+                )  # fmt: skip
+            case plain:
+                momentum = r.momentum if plain in ("momentum", "nesterov") else 0.0
+                sgd(
+                    parameters, gradients, self.velocity, fused=True, weight_decay=self.decay, momentum=momentum, lr=lr,
+                    dampening=0.0, nesterov=plain == "nesterov" and momentum > 0, maximize=False,
+                )  # fmt: skip
 
 
 class Average:

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tomllib
 
 import numpy as np
@@ -239,6 +241,13 @@ def test_the_last_is_kept_unless_asked(tmp_path, monkeypatch):
         for keep in ("auto", "best")
     )
     assert not all(torch.equal(last[k], best[k]) for k in last)
+
+
+def test_training_does_not_import_the_compiler(tmp_path):
+    # It takes over a second, which is a tenth of a whole training on small pictures.
+    code = f"import sys, hubel; hubel.train('digits', network='fast-digits', epochs=1, out={str(tmp_path / 'run')!r}); "
+    code += "sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_event_files_are_written_when_asked(tmp_path):

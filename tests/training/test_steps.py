@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hubel.training.recipe import Recipe
-from hubel.training.steps import Average, Loss, balanced, learning_rate, make_optimizer
+from hubel.training.steps import Average, Loss, Optimizer, balanced, learning_rate
 
 Z = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [1.0, 1.0, 1.0], [-4.0, 0.0, 2.5]])  # (4, 3) logits
 T = np.array([0, 1, 2, 1])
@@ -129,11 +129,11 @@ def test_every_optimizer_walks_as_its_formula_says(optimizer, weight_decay):
         optimizer=optimizer, lr=0.03, weight_decay=weight_decay, momentum=0.8, beta1=0.7, beta2=0.95, rho=0.85
     )
     net = Quadratic()
-    made = make_optimizer(net, recipe)
+    made = Optimizer(net, recipe)
     for _ in range(7):
         made.zero_grad()
         net().backward()
-        made.step()
+        made.step(recipe.lr)
     w, b = numpy_steps(recipe)
     np.testing.assert_allclose(net.w.detach().numpy()[0], w, rtol=1e-9)
     np.testing.assert_allclose(net.b.detach().numpy(), b, rtol=1e-9)
