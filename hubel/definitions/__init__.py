@@ -1,0 +1,97 @@
+"""What every operation means, forward and backward, in NumPy alone.
+
+Each operation is a pair of pure functions: f(*arrays, settings), and right under it f_backward(dy, *arrays, settings),
+which gives a tuple: one gradient for each array of f, in f's order, and None for one that has no derivative (labels,
+masks, word numbers). Any float dtype is kept. What is fast in Hubel answers to these; read them when in doubt.
+
+    from hubel.definitions import conv2d, conv2d_backward
+
+A mistake of the caller raises a DefinitionError, or its kind ShapeError, whose text names both sides.
+"""
+
+# fmt: off
+# isort: off
+from hubel.definitions.activations import (
+    gelu, gelu_backward, gelu_tanh, gelu_tanh_backward, leaky_relu, leaky_relu_backward, log_softmax,
+    log_softmax_backward, relu, relu6, relu6_backward, relu_backward, sigmoid, sigmoid_backward,
+    softmax, softmax_backward, tanh, tanh_backward,
+)
+from hubel.definitions.arithmetic import (
+    add, add_backward, divide, divide_backward, exp, exp_backward, log, log_backward, multiply,
+    multiply_backward, power, power_backward, subtract, subtract_backward, total, total_backward,
+)
+from hubel.definitions.attention import scaled_dot_product_attention, scaled_dot_product_attention_backward
+from hubel.definitions.convolution import conv1d, conv1d_backward, conv2d, conv2d_backward
+from hubel.definitions.counting import Cost, conv2d_cost, linear_cost, local_cost
+from hubel.definitions.errors import DefinitionError, ShapeError, UnknownKernel
+from hubel.definitions.joining import (
+    concatenate, concatenate_backward, flatten, flatten_backward, part, part_backward,
+)
+from hubel.definitions.kernels import KERNELS, filtered, kernel
+from hubel.definitions.lenet import (
+    partial_conv2d, partial_conv2d_backward, rbf, rbf_backward, scaled_tanh, scaled_tanh_backward,
+    subsample, subsample_backward,
+)
+from hubel.definitions.dense import (
+    dropout, dropout_backward, embedding, embedding_backward, linear, linear_backward,
+)
+from hubel.definitions.losses import (
+    binary_cross_entropy, binary_cross_entropy_backward, binary_cross_entropy_with_logits,
+    binary_cross_entropy_with_logits_backward, cross_entropy, cross_entropy_backward,
+    cross_entropy_with_logits, cross_entropy_with_logits_backward, mean_squared_error,
+    mean_squared_error_backward, one_hot,
+)
+from hubel.definitions.normalisation import (
+    Statistics, batch_norm, batch_norm_backward, batch_norm_inference, batch_norm_inference_backward,
+    instance_norm, instance_norm_backward, layer_norm, layer_norm_backward, local_response_norm,
+    local_response_norm_backward, running_statistics, standardise, standardise_backward,
+)
+from hubel.definitions.optimizers import (
+    OPTIMIZERS, START, State, Step, adam, adamw, gd, momentum, nesterov, rmsprop,
+)
+from hubel.definitions.pooling import (
+    adaptive_avg_pool2d, adaptive_avg_pool2d_backward, avg_pool2d, avg_pool2d_backward,
+    global_avg_pool2d, global_avg_pool2d_backward, max_over_time, max_over_time_backward, max_pool2d,
+    max_pool2d_backward, sum_pool2d, sum_pool2d_backward,
+)
+from hubel.definitions.recurrent import (
+    LSTMState, gru_cell, gru_cell_backward, lstm_cell, lstm_cell_backward,
+)
+from hubel.definitions.spectrum import Bands, bands, convolve_by_fft, correlate_by_fft, response
+from hubel.definitions.tape import Node, Tape, backward_of
+from hubel.definitions.transposed import conv_transpose2d, conv_transpose2d_backward
+from hubel.definitions.true_convolution import (
+    convolve1d, convolve1d_backward, convolve2d, convolve2d_backward,
+)
+from hubel.definitions.windows import narrow, output_size, same, span, wide
+
+__all__ = [
+    "KERNELS", "OPTIMIZERS", "START", "Bands", "Cost", "DefinitionError", "LSTMState", "Node",
+    "ShapeError", "State", "Statistics", "Step", "Tape", "UnknownKernel", "adam", "adamw",
+    "adaptive_avg_pool2d", "adaptive_avg_pool2d_backward", "add", "add_backward", "avg_pool2d",
+    "avg_pool2d_backward", "backward_of", "bands", "batch_norm", "batch_norm_backward",
+    "batch_norm_inference", "batch_norm_inference_backward", "binary_cross_entropy",
+    "binary_cross_entropy_backward", "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_backward", "concatenate", "concatenate_backward", "conv1d",
+    "conv1d_backward", "conv2d", "conv2d_backward", "conv2d_cost", "conv_transpose2d",
+    "conv_transpose2d_backward", "convolve1d", "convolve1d_backward", "convolve2d",
+    "convolve2d_backward", "convolve_by_fft", "correlate_by_fft", "cross_entropy",
+    "cross_entropy_backward", "cross_entropy_with_logits", "cross_entropy_with_logits_backward",
+    "divide", "divide_backward", "dropout", "dropout_backward", "embedding", "embedding_backward",
+    "exp", "exp_backward", "filtered", "flatten", "flatten_backward", "gd", "gelu", "gelu_backward",
+    "gelu_tanh", "gelu_tanh_backward", "global_avg_pool2d", "global_avg_pool2d_backward", "gru_cell",
+    "gru_cell_backward", "instance_norm", "instance_norm_backward", "kernel", "layer_norm",
+    "layer_norm_backward", "leaky_relu", "leaky_relu_backward", "linear", "linear_backward",
+    "linear_cost", "local_cost", "local_response_norm", "local_response_norm_backward", "log",
+    "log_backward", "log_softmax", "log_softmax_backward", "lstm_cell", "lstm_cell_backward",
+    "max_over_time", "max_over_time_backward", "max_pool2d", "max_pool2d_backward",
+    "mean_squared_error", "mean_squared_error_backward", "momentum", "multiply", "multiply_backward",
+    "narrow", "nesterov", "one_hot", "output_size", "part", "part_backward", "partial_conv2d",
+    "partial_conv2d_backward", "power", "power_backward", "rbf", "rbf_backward", "relu", "relu6",
+    "relu6_backward", "relu_backward", "response", "rmsprop", "running_statistics", "same",
+    "scaled_dot_product_attention", "scaled_dot_product_attention_backward", "scaled_tanh",
+    "scaled_tanh_backward", "sigmoid", "sigmoid_backward", "softmax", "softmax_backward", "span",
+    "standardise", "standardise_backward", "subsample", "subsample_backward", "subtract",
+    "subtract_backward", "sum_pool2d", "sum_pool2d_backward", "tanh", "tanh_backward", "total",
+    "total_backward", "wide",
+]
