@@ -225,7 +225,7 @@ def prepare(
     }  # fmt: skip
     asked = {name: value for name, value in asked.items() if value is not None}
     if normalize is None:
-        normalize = not source.shared  # the lectures feed their toy numbers as they are
+        normalize = entry.normalize and not source.shared  # the lectures feed their toy numbers as they are
     chosen = (*user, *asked, *arguments, *(["network"] if network else []))
     return Job(
         source=source, network=Network(name, arguments), shape=shape, resize=resize, recipe=composed,

@@ -32,6 +32,7 @@ class Entry:
     summary: one line for `hubel zoo`
     takes: natural shape of the data -> the input shape that the network wants for it
     recipe: the settings it is best trained with; presets: by name, over the recipe
+    normalize: False where its program feeds pixels as 0..1, so that mean and deviation are left out by default
     few: whether its recipe changes where there are few items (training.recipe.for_few)
     bf16: whether it learns faster and no worse in bfloat16 where the machine multiplies it natively (measured)
     """
@@ -46,6 +47,7 @@ class Entry:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bf16: bool = False
     few: bool = False
+    normalize: bool = True
 
 
 def as_it_is(natural: Shape) -> Shape:
@@ -143,12 +145,13 @@ ZOO: dict[str, Entry] = {
     ),
     "lenet-keras": Entry(
         "lenet_keras:LeNetKeras", (1, 28, 28), 931_080, "the lectures' Keras program",
-        "conv 20, pool, conv 50, pool, 500", pictures, KERAS,
+        "conv 20, pool, conv 50, pool, 500", pictures, KERAS, normalize=False,
     ),
     "lenet-tf": Entry(
         "lenet_tf:LeNetTF", (1, 28, 28), 3_274_634, "TensorFlow 1 tutorial \"Deep MNIST for experts\"",
         "conv 32, pool, conv 64, pool, 1024", pictures,
         {"optimizer": "adam", "lr": 1e-4, "batch": 50, "epochs": 18, "schedule": "constant", "weight_decay": 0.0},
+        normalize=False,
     ),
 }  # fmt: skip
 

@@ -114,7 +114,7 @@ def numpy_steps(recipe, steps=7):
                     p -= recipe.lr * (g + recipe.momentum * v)
                 case "rmsprop":
                     s[:] = recipe.rho * s + (1 - recipe.rho) * g * g
-                    p -= recipe.lr * g / (np.sqrt(s) + 1e-7)
+                    p -= recipe.lr * g / np.sqrt(s + 1e-7)
                 case "adam" | "adamw":
                     m[:] = recipe.beta1 * m + (1 - recipe.beta1) * g
                     s[:] = recipe.beta2 * s + (1 - recipe.beta2) * g * g
