@@ -8,8 +8,7 @@ Letters:  N images · C H W of the input · O maps of the output · U V of a ker
           · G groups · H' W' of the output · i j one output cell · dx, dw, db the gradients of x, w, b.
 
 Inside, every window is a column and the whole sum is one matrix product over (C/G, U, V), which leaves the result in
-(N, O, H', W') order. On a 32x20x12x12 picture this takes 3.1 ms where tensordot, which has to turn its result round,
-takes 4.6 (one core, float32).
+(N, O, H', W') order. tensordot, which has to turn its result round, takes half as long again.
 """
 
 from __future__ import annotations

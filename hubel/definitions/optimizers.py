@@ -5,12 +5,12 @@ Parameters and gradients are arrays by name; nothing is written to. A state begi
     gd        p <- p - rate g                                     Cauchy 1847
     momentum  v <- m v + g;  p <- p - rate v                      Polyak 1964
     nesterov  v <- m v + g;  p <- p - rate (g + m v)              Nesterov 1983, as Sutskever et al. 2013
-    rmsprop   s <- rho s + (1 - rho) g^2;  p <- p - rate g / (sqrt(s) + eps)     Tieleman and Hinton 2012
+    rmsprop   s <- rho s + (1 - rho) g^2;  p <- p - rate g / sqrt(s + eps)       Tieleman and Hinton 2012, 6.5
     adam      momentum and rmsprop, each freed from its start at zero            Kingma and Ba 2015, algorithm 1
     adamw     adam, with the decay of the weights kept out of it                 Loshchilov and Hutter 2019
 
 `decay` is weight decay: in all but adamw it adds decay * p to g (the slope of decay |p|^2 / 2).
-Defaults are those of the papers, and PyTorch's where it has them.
+Defaults are those of the papers, and PyTorch's where it has them; rmsprop's are Keras's.
 """
 
 from __future__ import annotations
@@ -92,15 +92,20 @@ def rmsprop(
     state: State = START,
     *,
     rate: float = 0.01,
-    rho: float = 0.99,
-    eps: float = 1e-8,
+    rho: float = 0.9,
+    eps: float = 1e-7,
+    under_root: bool = True,
     decay: float = 0.0,
 ) -> Step:
-    """s <- rho s + (1 - rho) g^2;  p <- p - rate g / (sqrt(s) + eps): steps of one size, whatever the gradient's."""
+    """s <- rho s + (1 - rho) g^2;  p <- p - rate g / sqrt(s + eps): steps of one size, whatever the gradient's.
+
+    Under the root, as in TensorFlow, Keras and Hubel, eps holds back steps where gradients are below sqrt(eps).
+    PyTorch adds it to the root, g / (sqrt(s) + eps): under_root=False.
+    """
     g = _slopes(parameters, gradients, decay)
     s = {n: rho * state.second.get(n, 0) + (1 - rho) * np.square(g[n]) for n in parameters}
-    after = {n: p - rate * g[n] / (np.sqrt(s[n]) + eps) for n, p in parameters.items()}
-    return Step(after, State(state.steps + 1, {}, s))
+    root = {n: np.sqrt(v + eps) if under_root else np.sqrt(v) + eps for n, v in s.items()}
+    return Step({n: p - rate * g[n] / root[n] for n, p in parameters.items()}, State(state.steps + 1, {}, s))
 
 
 def adam(

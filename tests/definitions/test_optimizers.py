@@ -20,6 +20,7 @@ from hubel.definitions import (
     nesterov,
     rmsprop,
 )
+from hubel.training.steps import rmsprop as trained_by
 
 rng = np.random.default_rng(31)
 BEGIN = {"w": rng.standard_normal((3, 2)), "b": rng.standard_normal(3)}
@@ -40,7 +41,7 @@ SETTINGS = {
     "gd": {},
     "momentum": {"momentum": 0.7},
     "nesterov": {"momentum": 0.7},
-    "rmsprop": {"rho": 0.8, "eps": 1e-3},
+    "rmsprop": {"rho": 0.8, "eps": 1e-3, "under_root": False},
     "adam": {"beta1": 0.7, "beta2": 0.9, "eps": 1e-3},
     "adamw": {"beta1": 0.7, "beta2": 0.9, "eps": 1e-3},
 }
@@ -82,11 +83,27 @@ def test_optimizers_are_pytorchs(name, steps, decay):
         np.testing.assert_allclose(got[n], want[n], rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_what_is_not_said_is_pytorchs(name):
     want = pytorch(FAST[name][0], 3)
     for n, p in walk(OPTIMIZERS[name], 3)[0].items():
         np.testing.assert_allclose(p, want[n], rtol=1e-10)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_rmsprop_is_hubels_with_eps_under_the_root(decay):
+    leaves, squares = ([torch.tensor(s * a) for a in BEGIN.values()] for s in (1, 0))
+    for _ in range(4):
+        slopes = [torch.tensor(a) * p**3 for a, p in zip(A.values(), leaves, strict=True)]
+        trained_by(leaves, slopes, squares, 0.05, 0.9, decay)
+    for got, want in zip(walk(rmsprop, 4, rate=0.05, decay=decay)[0].values(), leaves, strict=True):
+        np.testing.assert_allclose(got, want.numpy(), rtol=1e-10)
+
+
+def test_eps_under_the_root_holds_back_small_gradients():
+    # g = 1e-4, s = 0.1 g^2 = 1e-9: g / sqrt(1e-9 + 1e-7) = 0.3147 is a tenth of g / sqrt(1e-9) = 3.162
+    assert one(rmsprop, 0.0, 1e-4, rate=1.0)[0] == pytest.approx(-1e-4 / (1.01e-7) ** 0.5)
+    assert one(rmsprop, 0.0, 1e-4, rate=1.0, under_root=False)[0] == pytest.approx(-1e-4 / (1e-9**0.5 + 1e-7))
 
 
 def test_what_pytorch_leaves_open():
