@@ -120,8 +120,6 @@ class Job:
         recipe = self.recipe
         if recipe.threads:
             torch.set_num_threads(recipe.threads)
-        # Late in training many gradients are denormal, and each of those costs a hundred cycles.
-        torch.set_flush_denormal(True)
         regress = self.source.task == "regress"
         outputs = train.targets.shape[1] if regress else len(self.source.classes)
         self.card = Card(
@@ -149,8 +147,12 @@ class Job:
 
     def epochs(self, progress: Progress | None = None) -> Iterator[Epoch]:
         """Learn, save, yield. Raises Diverged, Interrupted or StoppedEarly after what was learnt is saved."""
+        import torch
+
         keeper = _Keeper(self)
         board = _Board(self.folder) if self.tensorboard else None
+        # Late in training many gradients are denormal, and each of those costs a hundred cycles.
+        torch.set_flush_denormal(True)
         try:
             with stopping(self.trainer) as stopped:
                 try:
@@ -171,6 +173,7 @@ class Job:
                     ) from None
             keeper.save()
         finally:
+            torch.set_flush_denormal(False)  # others in this process may count on them
             if board:
                 board.close()
         if stopped.by is not None:

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import time
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -132,14 +133,14 @@ def test_the_page_says_the_numbers(written):
         text.split()
     )
     assert "7.5 s" in text  # three epochs of 2.5 s
-    assert "hubel train mine --network mlp --epochs 3 --seed 7" in text
+    assert "hubel train mine --network mlp --arg 'hidden=[4]' --epochs 3 --seed 7" in unescape(text)
 
 
 def test_the_command_names_what_the_user_set_and_quotes_it(make_run):
     recipe = {"epochs": 3, "lr": 0.1, "flip": False, "seed": 7, "steps": [3, 4]}
     run = make_run(NAMES, location="/my data/x", recipe=recipe, set_by_user=["flip", "hidden", "steps"])
     assert report.train_command(run) == (
-        "hubel train '/my data/x' --network mlp --no-flip --hidden 4 --steps 3,4 --seed 7"
+        "hubel train '/my data/x' --network mlp --arg 'hidden=[4]' --no-flip --steps 3,4 --seed 7"
     )
 
 
