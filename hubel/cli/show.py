@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+NAME = 24  # letters of a name in the first column that stay together
 QUIET_SECONDS = 5.0  # between two plain progress lines, where there is no terminal
 
 
@@ -65,9 +66,12 @@ def table(
         if "_" not in right
         else [n.replace("_", " ") for n in right.split()]
     )
-    for column in columns:
+    for place, column in enumerate(columns):
         aligned = "right" if column in to_the_right else "left"
-        drawn.add_column(column, justify=aligned, overflow="fold", no_wrap=aligned == "right")  # type: ignore[arg-type]
+        name = place == 0 and all(
+            len(str(row[0])) <= NAME for row in rows
+        )  # a short name is not broken in two
+        drawn.add_column(column, justify=aligned, overflow="fold", no_wrap=name or aligned == "right")  # type: ignore[arg-type]
     for row in rows:
         drawn.add_row(*(Text(printable(str(cell))) for cell in row))
     console().print(drawn)
