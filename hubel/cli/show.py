@@ -159,11 +159,3 @@ def span(seconds: float) -> str:
 def shape(sizes: Sequence[int]) -> str:
     """(1, 28, 28) -> '1×28×28'."""
     return "×".join(map(str, sizes))
-
-
-def short(count: float) -> str:
-    """1_234_567 -> '1.23 M'."""
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(count) >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count:g}"

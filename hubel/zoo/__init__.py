@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -202,8 +201,3 @@ def create(name: str, classes: int = 10, input: Shape | None = None, **arguments
 def _class(name: str) -> Any:
     module, _, attribute = lookup(name).build.partition(":")
     return getattr(importlib.import_module(f"hubel.zoo.{module}"), attribute)
-
-
-def cells(shape: Shape) -> int:
-    """How many numbers an item of this shape holds."""
-    return math.prod(shape)
