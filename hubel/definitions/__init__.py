@@ -17,29 +17,39 @@ from hubel.definitions.activations import (
     softmax, softmax_backward, tanh, tanh_backward,
 )
 from hubel.definitions.arithmetic import (
-    add, add_backward, divide, divide_backward, exp, exp_backward, log, log_backward, multiply,
-    multiply_backward, power, power_backward, subtract, subtract_backward, total, total_backward,
+    add, add_backward, divide, divide_backward, exp, exp_backward, log, log_backward, matmul,
+    matmul_backward, multiply, multiply_backward, power, power_backward, sqrt, sqrt_backward, subtract,
+    subtract_backward,
 )
 from hubel.definitions.attention import scaled_dot_product_attention, scaled_dot_product_attention_backward
+from hubel.definitions.choosing import (
+    absolute, absolute_backward, clip, clip_backward, maximum, maximum_backward, minimum,
+    minimum_backward, where, where_backward,
+)
 from hubel.definitions.convolution import conv1d, conv1d_backward, conv2d, conv2d_backward
 from hubel.definitions.counting import Cost, conv2d_cost, linear_cost, local_cost
+from hubel.definitions.dense import (
+    dropout, dropout_backward, embedding, embedding_backward, linear, linear_backward,
+)
 from hubel.definitions.errors import DefinitionError, ShapeError, UnknownKernel
 from hubel.definitions.joining import (
-    concatenate, concatenate_backward, flatten, flatten_backward, part, part_backward,
+    concatenate, concatenate_backward, flatten, flatten_backward, part, part_backward, stack,
+    stack_backward,
 )
 from hubel.definitions.kernels import KERNELS, filtered, kernel
 from hubel.definitions.lenet import (
     partial_conv2d, partial_conv2d_backward, rbf, rbf_backward, scaled_tanh, scaled_tanh_backward,
     subsample, subsample_backward,
 )
-from hubel.definitions.dense import (
-    dropout, dropout_backward, embedding, embedding_backward, linear, linear_backward,
-)
 from hubel.definitions.losses import (
     binary_cross_entropy, binary_cross_entropy_backward, binary_cross_entropy_with_logits,
     binary_cross_entropy_with_logits_backward, cross_entropy, cross_entropy_backward,
     cross_entropy_with_logits, cross_entropy_with_logits_backward, mean_squared_error,
     mean_squared_error_backward, one_hot,
+)
+from hubel.definitions.moving import (
+    broadcast, broadcast_backward, flip, flip_backward, pad, pad_backward, reshape, reshape_backward,
+    select, select_backward, transpose, transpose_backward,
 )
 from hubel.definitions.normalisation import (
     Statistics, batch_norm, batch_norm_backward, batch_norm_inference, batch_norm_inference_backward,
@@ -54,8 +64,9 @@ from hubel.definitions.pooling import (
     global_avg_pool2d, global_avg_pool2d_backward, max_over_time, max_over_time_backward, max_pool2d,
     max_pool2d_backward, sum_pool2d, sum_pool2d_backward,
 )
-from hubel.definitions.recurrent import (
-    LSTMState, gru_cell, gru_cell_backward, lstm_cell, lstm_cell_backward,
+from hubel.definitions.recurrent import LSTMState, gru_cell, gru_cell_backward, lstm_cell, lstm_cell_backward
+from hubel.definitions.reducing import (
+    largest, largest_backward, mean, mean_backward, total, total_backward, variance, variance_backward,
 )
 from hubel.definitions.spectrum import Bands, bands, convolve_by_fft, correlate_by_fft, response
 from hubel.definitions.tape import Node, Tape, backward_of
@@ -67,31 +78,35 @@ from hubel.definitions.windows import narrow, output_size, same, span, wide
 
 __all__ = [
     "KERNELS", "OPTIMIZERS", "START", "Bands", "Cost", "DefinitionError", "LSTMState", "Node",
-    "ShapeError", "State", "Statistics", "Step", "Tape", "UnknownKernel", "adam", "adamw",
-    "adaptive_avg_pool2d", "adaptive_avg_pool2d_backward", "add", "add_backward", "avg_pool2d",
-    "avg_pool2d_backward", "backward_of", "bands", "batch_norm", "batch_norm_backward",
-    "batch_norm_inference", "batch_norm_inference_backward", "binary_cross_entropy",
-    "binary_cross_entropy_backward", "binary_cross_entropy_with_logits",
-    "binary_cross_entropy_with_logits_backward", "concatenate", "concatenate_backward", "conv1d",
-    "conv1d_backward", "conv2d", "conv2d_backward", "conv2d_cost", "conv_transpose2d",
-    "conv_transpose2d_backward", "convolve1d", "convolve1d_backward", "convolve2d",
-    "convolve2d_backward", "convolve_by_fft", "correlate_by_fft", "cross_entropy",
-    "cross_entropy_backward", "cross_entropy_with_logits", "cross_entropy_with_logits_backward",
-    "divide", "divide_backward", "dropout", "dropout_backward", "embedding", "embedding_backward",
-    "exp", "exp_backward", "filtered", "flatten", "flatten_backward", "gd", "gelu", "gelu_backward",
-    "gelu_tanh", "gelu_tanh_backward", "global_avg_pool2d", "global_avg_pool2d_backward", "gru_cell",
-    "gru_cell_backward", "instance_norm", "instance_norm_backward", "kernel", "layer_norm",
+    "ShapeError", "State", "Statistics", "Step", "Tape", "UnknownKernel", "absolute",
+    "absolute_backward", "adam", "adamw", "adaptive_avg_pool2d", "adaptive_avg_pool2d_backward", "add",
+    "add_backward", "avg_pool2d", "avg_pool2d_backward", "backward_of", "bands", "batch_norm",
+    "batch_norm_backward", "batch_norm_inference", "batch_norm_inference_backward",
+    "binary_cross_entropy", "binary_cross_entropy_backward", "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_backward", "broadcast", "broadcast_backward", "clip",
+    "clip_backward", "concatenate", "concatenate_backward", "conv1d", "conv1d_backward", "conv2d",
+    "conv2d_backward", "conv2d_cost", "conv_transpose2d", "conv_transpose2d_backward", "convolve1d",
+    "convolve1d_backward", "convolve2d", "convolve2d_backward", "convolve_by_fft", "correlate_by_fft",
+    "cross_entropy", "cross_entropy_backward", "cross_entropy_with_logits",
+    "cross_entropy_with_logits_backward", "divide", "divide_backward", "dropout", "dropout_backward",
+    "embedding", "embedding_backward", "exp", "exp_backward", "filtered", "flatten", "flatten_backward",
+    "flip", "flip_backward", "gd", "gelu", "gelu_backward", "gelu_tanh", "gelu_tanh_backward",
+    "global_avg_pool2d", "global_avg_pool2d_backward", "gru_cell", "gru_cell_backward", "instance_norm",
+    "instance_norm_backward", "kernel", "largest", "largest_backward", "layer_norm",
     "layer_norm_backward", "leaky_relu", "leaky_relu_backward", "linear", "linear_backward",
     "linear_cost", "local_cost", "local_response_norm", "local_response_norm_backward", "log",
-    "log_backward", "log_softmax", "log_softmax_backward", "lstm_cell", "lstm_cell_backward",
-    "max_over_time", "max_over_time_backward", "max_pool2d", "max_pool2d_backward",
-    "mean_squared_error", "mean_squared_error_backward", "momentum", "multiply", "multiply_backward",
-    "narrow", "nesterov", "one_hot", "output_size", "part", "part_backward", "partial_conv2d",
-    "partial_conv2d_backward", "power", "power_backward", "rbf", "rbf_backward", "relu", "relu6",
-    "relu6_backward", "relu_backward", "response", "rmsprop", "running_statistics", "same",
-    "scaled_dot_product_attention", "scaled_dot_product_attention_backward", "scaled_tanh",
-    "scaled_tanh_backward", "sigmoid", "sigmoid_backward", "softmax", "softmax_backward", "span",
-    "standardise", "standardise_backward", "subsample", "subsample_backward", "subtract",
-    "subtract_backward", "sum_pool2d", "sum_pool2d_backward", "tanh", "tanh_backward", "total",
-    "total_backward", "wide",
+    "log_backward", "log_softmax", "log_softmax_backward", "lstm_cell", "lstm_cell_backward", "matmul",
+    "matmul_backward", "max_over_time", "max_over_time_backward", "max_pool2d", "max_pool2d_backward",
+    "maximum", "maximum_backward", "mean", "mean_backward", "mean_squared_error",
+    "mean_squared_error_backward", "minimum", "minimum_backward", "momentum", "multiply",
+    "multiply_backward", "narrow", "nesterov", "one_hot", "output_size", "pad", "pad_backward", "part",
+    "part_backward", "partial_conv2d", "partial_conv2d_backward", "power", "power_backward", "rbf",
+    "rbf_backward", "relu", "relu6", "relu6_backward", "relu_backward", "reshape", "reshape_backward",
+    "response", "rmsprop", "running_statistics", "same", "scaled_dot_product_attention",
+    "scaled_dot_product_attention_backward", "scaled_tanh", "scaled_tanh_backward", "select",
+    "select_backward", "sigmoid", "sigmoid_backward", "softmax", "softmax_backward", "span", "sqrt",
+    "sqrt_backward", "stack", "stack_backward", "standardise", "standardise_backward", "subsample",
+    "subsample_backward", "subtract", "subtract_backward", "sum_pool2d", "sum_pool2d_backward", "tanh",
+    "tanh_backward", "total", "total_backward", "transpose", "transpose_backward", "variance",
+    "variance_backward", "where", "where_backward", "wide",
 ]

@@ -14,7 +14,7 @@ from hubel.definitions.windows import Array
 
 def add(a: Array, b: Array) -> Array:
     """y = a + b: the shortcut of a residual unit (He et al. 2016)."""
-    _meet("add", a, b)
+    meet("add", a, b)
     return np.add(a, b)
 
 
@@ -25,7 +25,7 @@ def add_backward(dy: Array, a: Array, b: Array) -> tuple[Array, Array]:
 
 def subtract(a: Array, b: Array) -> Array:
     """y = a - b"""
-    _meet("subtract", a, b)
+    meet("subtract", a, b)
     return np.subtract(a, b)
 
 
@@ -36,7 +36,7 @@ def subtract_backward(dy: Array, a: Array, b: Array) -> tuple[Array, Array]:
 
 def multiply(a: Array, b: Array) -> Array:
     """y = a b"""
-    _meet("multiply", a, b)
+    meet("multiply", a, b)
     return np.multiply(a, b)
 
 
@@ -47,7 +47,7 @@ def multiply_backward(dy: Array, a: Array, b: Array) -> tuple[Array, Array]:
 
 def divide(a: Array, b: Array) -> Array:
     """y = a / b"""
-    _meet("divide", a, b)
+    meet("divide", a, b)
     return np.divide(a, b)
 
 
@@ -86,14 +86,37 @@ def log_backward(dy: Array, a: Array) -> tuple[Array]:
     return (dy / a,)
 
 
-def total(a: Array) -> Array:
-    """y = the sum of all numbers of a.   (...) -> ()"""
-    return np.sum(a)
+def sqrt(a: Array) -> Array:
+    """y = a^(1/2)"""
+    return np.sqrt(a)
 
 
-def total_backward(dy: Array, a: Array) -> tuple[Array]:
-    """da = dy everywhere"""
-    return (np.broadcast_to(dy, np.shape(a)),)
+def sqrt_backward(dy: Array, a: Array) -> tuple[Array]:
+    """da = dy / (2 sqrt(a)), which at 0 is infinite."""
+    return (dy / (2 * np.sqrt(a)),)
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """y[...,i,k] = sum_j a[...,i,j] b[...,j,k]; what is ahead of the last two axes is broadcast.
+
+    a: (..., I, J)   b: (..., J, K)   ->   y: (..., I, K). A vector is one row on the left, one column on the right,
+    and that axis is not in y.
+    """
+    _rows_meet_columns(a, b)
+    return np.matmul(a, b)
+
+
+def matmul_backward(dy: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    """da[...,i,j] = sum_k dy[...,i,k] b[...,j,k];  db[...,j,k] = sum_i a[...,i,j] dy[...,i,k]"""
+    _rows_meet_columns(a, b)
+    rows, columns, flow = a, b, np.asarray(dy)
+    if b.ndim == 1:
+        columns, flow = b[:, None], flow[..., None]  # (J, 1), (..., I, 1)
+    if a.ndim == 1:
+        rows, flow = a[None], flow[..., None, :]  # (1, J), (..., 1, K)
+    da = summed_to(flow @ columns.swapaxes(-1, -2), rows)
+    db = summed_to(rows.swapaxes(-1, -2) @ flow, columns)
+    return da.reshape(a.shape), db.reshape(b.shape)
 
 
 def summed_to(dy: Array, like: Array) -> Array:
@@ -104,8 +127,26 @@ def summed_to(dy: Array, like: Array) -> Array:
     return np.sum(dy, axis=(*range(ahead), *stretched)).reshape(shape) if ahead or stretched else dy
 
 
-def _meet(name: str, a: Array, b: Array) -> None:
+def meet(name: str, *arrays: Array) -> None:
+    """Raise ShapeError, whose text begins with `name`, where the arrays cannot be broadcast together."""
+    shapes = [np.shape(a) for a in arrays]
     try:
-        np.broadcast_shapes(np.shape(a), np.shape(b))
+        np.broadcast_shapes(*shapes)
     except ValueError:
-        raise ShapeError(f"{name}: {np.shape(a)} and {np.shape(b)} cannot be broadcast together") from None
+        raise ShapeError(f"{name}: {' and '.join(map(str, shapes))} cannot be broadcast together") from None
+
+
+def _rows_meet_columns(a: Array, b: Array) -> None:
+    if not a.ndim or not b.ndim:
+        raise ShapeError(f"matmul: a and b must have at least one axis, got {a.shape} and {b.shape}")
+    if a.shape[-1] != b.shape[-2:][0]:
+        raise ShapeError(
+            f"matmul: the rows of a have {a.shape[-1]} numbers but the columns of b {b.shape[-2:][0]} "
+            f"(a {a.shape}, b {b.shape})"
+        )
+    try:
+        np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise ShapeError(
+            f"matmul: what is ahead of the matrices cannot be broadcast together (a {a.shape}, b {b.shape})"
+        ) from None

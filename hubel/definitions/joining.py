@@ -25,6 +25,18 @@ def concatenate_backward(dy: Array, *parts: Array, axis: int = 1) -> tuple[Array
     return tuple(np.split(dy, np.cumsum([part.shape[axis] for part in parts])[:-1], axis))
 
 
+def stack(*parts: Array, axis: int = 0) -> Array:
+    """y = the parts, all of one shape, beside one another along a new axis, which is axis `axis` of y."""
+    _alike(parts, axis)
+    return np.stack(parts, axis)
+
+
+def stack_backward(dy: Array, *parts: Array, axis: int = 0) -> tuple[Array, ...]:
+    """Each part gets its own slice of dy."""
+    _alike(parts, axis)
+    return tuple(np.moveaxis(dy, axis, 0))
+
+
 def part(values: Sequence[Array], index: int) -> Array:
     """y = values[index]: one of the several values of an operation, as of lstm_cell."""
     return values[index]
@@ -59,3 +71,13 @@ def _side_by_side(parts: Sequence[Array], axis: int) -> None:
         raise ShapeError(
             f"concatenate: parts may differ along axis {axis} only, got {', '.join(map(str, shapes))}"
         )
+
+
+def _alike(parts: Sequence[Array], axis: int) -> None:
+    if not parts:
+        raise DefinitionError("stack: there must be at least one part")
+    shapes = [np.shape(part) for part in parts]
+    if len(set(shapes)) > 1:
+        raise ShapeError(f"stack: parts must have one shape, got {', '.join(map(str, shapes))}")
+    if not -len(shapes[0]) - 1 <= axis <= len(shapes[0]):
+        raise ShapeError(f"stack: parts of {shapes[0]} have no place for an axis {axis}")
