@@ -1,9 +1,12 @@
 """Normalisation: numbers brought to mean 0 and variance 1 over some axes, then scaled and shifted per channel.
 
-    batch     over N and the picture, for each channel       Ioffe and Szegedy 2015, algorithm 1
-    layer     over the last axes, for each item              Ba, Kiros, Hinton 2016
-    instance  over the picture, for each item and channel    Ulyanov, Vedaldi, Lempitsky 2016
-    local     no mean: divided by what neighbouring channels answer    Krizhevsky, Sutskever, Hinton 2012, 3.3
+    batch     over N and the picture, for each channel               Ioffe and Szegedy 2015, algorithm 1
+    layer     over the last axes, for each item                      Ba, Kiros, Hinton 2016
+    instance  over the picture, for each item and channel            Ulyanov, Vedaldi, Lempitsky 2016
+    group     over the picture and a group of channels, for each item  Wu and He 2018, equation 7
+    rms       as layer, with the mean left where it is               Zhang and Sennrich 2019, equation 4
+
+AlexNet's, which divides by what neighbouring channels answer, is in local_response.py.
 
 gamma (scale) and beta (shift) may be None; their gradients are given all the same.
 """
@@ -115,7 +118,7 @@ def layer_norm(
     x: Array, gamma: Array | None = None, beta: Array | None = None, axes: int = 1, eps: float = 1e-5
 ) -> Array:
     """y = gamma * (x standardised over its last `axes` axes) + beta.   gamma, beta: the shape of those axes, or None"""
-    over = _last("layer_norm", x, gamma, beta, axes)
+    over = _last("layer_norm", x, axes, gamma=gamma, beta=beta)
     y = standardise(x, over, eps)
     y = y if gamma is None else y * gamma
     return y if beta is None else y + beta
@@ -130,7 +133,7 @@ def layer_norm_backward(
     eps: float = 1e-5,
 ) -> tuple[Array, Array, Array]:
     """dgamma = sum over the items of dy * (x standardised);  dbeta = sum of dy;  dx through standardise, of dy gamma"""
-    over = _last("layer_norm", x, gamma, beta, axes)
+    over = _last("layer_norm", x, axes, gamma=gamma, beta=beta)
     (dx,) = standardise_backward(dy if gamma is None else dy * gamma, x, over, eps)
     items = tuple(range(x.ndim - axes))
     return dx, (dy * standardise(x, over, eps)).sum(items), dy.sum(items)
@@ -153,43 +156,53 @@ def instance_norm_backward(
     return dx, (dy * standardise(x, axes, eps)).sum((0, *axes)), dy.sum((0, *axes))
 
 
-def local_response_norm(
-    x: Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+def group_norm(
+    x: Array, gamma: Array | None = None, beta: Array | None = None, groups: int = 1, eps: float = 1e-5
 ) -> Array:
-    """y[n,c] = x[n,c] / d[n,c]^beta,  d[n,c] = k + (alpha / size) sum_{c'} x[n,c']^2,  c' the `size` channels around c.
+    """y[n,c] = gamma[c] (x[n,c] standardised over the picture and the C/G channels of its group) + beta[c].
 
-    x: (N, C, ...)   ->   y as x. c' goes from c - size // 2 to c + (size - 1) // 2, and beyond the ends there is
-    nothing. alpha is shared out over the channels as PyTorch and Caffe do; AlexNet's paper does not divide, so its
-    alpha = 1e-4 with size 5 is 5e-4 here (and its k is 2).
+    x: (N, C, ...)   gamma, beta: (C,) or None. With C groups it is instance_norm.
     """
-    _, d = _neighbours(x, size, alpha, k)
-    return x * d**-beta
+    grouped = _in_groups(x, gamma, beta, groups)  # (N, G, C/G ...)
+    return _scaled(standardise(grouped, (2,), eps).reshape(x.shape), gamma, beta, x.ndim)
 
 
-def local_response_norm_backward(
-    dy: Array, x: Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> tuple[Array]:
-    """dx[c] = dy[c] d[c]^-beta - 2 (alpha / size) beta x[c] sum_{c'} dy[c'] x[c'] d[c']^(-beta - 1),  c' that see c."""
-    near, d = _neighbours(x, size, alpha, k)
-    shared = _mixed(near.T, dy * x * d ** (-beta - 1))
-    return (dy * d**-beta - 2 * alpha / size * beta * x * shared,)
+def group_norm_backward(
+    dy: Array,
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    groups: int = 1,
+    eps: float = 1e-5,
+) -> tuple[Array, Array, Array]:
+    """As batch_norm_backward, with each group of each item by itself."""
+    grouped = _in_groups(x, gamma, beta, groups)
+    flow = _scaled(dy, gamma, None, x.ndim).reshape(grouped.shape)
+    (dx,) = standardise_backward(flow, grouped, (2,), eps)
+    axes = (0, *range(2, x.ndim))
+    y = standardise(grouped, (2,), eps).reshape(x.shape)
+    return dx.reshape(x.shape), (dy * y).sum(axes), dy.sum(axes)
 
 
-def _neighbours(x: Array, size: int, alpha: float, k: float) -> tuple[Array, Array]:
-    """(C, C) with 1 where channel c sees channel c', and d: the shape of x."""
-    if x.ndim < 3:
-        raise ShapeError(f"local_response_norm: x must be (N, C, ...) with a picture, got {x.shape}")
-    if size < 1:
-        raise DefinitionError(f"local_response_norm: size must be at least 1, got {size}")
-    c = np.arange(x.shape[1])
-    ahead = c - c[:, None]  # how far channel c' stands after channel c
-    near = ((-(size // 2) <= ahead) & (ahead <= (size - 1) // 2)).astype(x.dtype)
-    return near, k + alpha / size * _mixed(near, x * x)
+def rms_norm(x: Array, gamma: Array | None = None, axes: int = 1, eps: float | None = None) -> Array:
+    """y = gamma * x / sqrt(mean(x^2) + eps) over the last `axes` axes: layer_norm that leaves the mean where it is.
+
+    gamma: the shape of those axes, or None. The paper has no eps; None is the smallest step from 1 in x's dtype, as
+    PyTorch has it.
+    """
+    over = _last("rms_norm", x, axes, gamma=gamma)
+    y = x / _size(x, over, eps)
+    return y if gamma is None else y * gamma
 
 
-def _mixed(matrix: Array, x: Array) -> Array:
-    """y[n,c] = sum_{c'} matrix[c,c'] x[n,c']"""
-    return (matrix @ x.reshape(*x.shape[:2], -1)).reshape(x.shape)
+def rms_norm_backward(
+    dy: Array, x: Array, gamma: Array | None = None, axes: int = 1, eps: float | None = None
+) -> tuple[Array, Array]:
+    """With r = sqrt(mean(x^2) + eps), y = x / r, g = dy gamma:  dx = (g - y mean(g y)) / r;  dgamma = sum of dy y"""
+    over = _last("rms_norm", x, axes, gamma=gamma)
+    r = _size(x, over, eps)
+    y, g = x / r, dy if gamma is None else dy * gamma
+    return (g - y * (g * y).mean(over, keepdims=True)) / r, (dy * y).sum(tuple(range(x.ndim - axes)))
 
 
 def _channels(v: Array, ndim: int) -> Array:
@@ -226,13 +239,30 @@ def _picture_axes(x: Array, gamma: Array | None, beta: Array | None) -> tuple[in
     return tuple(range(2, x.ndim))
 
 
-def _last(name: str, x: Array, gamma: Array | None, beta: Array | None, axes: int) -> tuple[int, ...]:
+def _last(name: str, x: Array, axes: int, **vectors: Array | None) -> tuple[int, ...]:
     if not 1 <= axes <= x.ndim:
         raise DefinitionError(f"{name}: x {x.shape} has 1 to {x.ndim} last axes, got {axes}")
     wanted = x.shape[x.ndim - axes :]
-    for v in (gamma, beta):
+    for called, v in vectors.items():
         if v is not None and v.shape != wanted:
             raise ShapeError(
-                f"{name}: gamma and beta must be {wanted}, the last axes of x {x.shape}, got {v.shape}"
+                f"{name}: {called} must be {wanted}, the last axes of x {x.shape}, got {v.shape}"
             )
     return tuple(range(x.ndim - axes, x.ndim))
+
+
+def _in_groups(x: Array, gamma: Array | None, beta: Array | None, groups: int) -> Array:
+    """(N, C, ...) -> (N, G, C/G ...)"""
+    _per_channel("group_norm", x, gamma, beta)
+    if groups < 1 or x.shape[1] % groups:
+        raise DefinitionError(
+            f"group_norm: {groups} groups must divide the {x.shape[1]} channels of x {x.shape}"
+        )
+    if math.prod(x.shape[1:]) // groups < 2:
+        raise ShapeError(f"group_norm: one number in each of {groups} groups has no variance (x {x.shape})")
+    return x.reshape(len(x), groups, math.prod(x.shape[1:]) // groups)
+
+
+def _size(x: Array, over: tuple[int, ...], eps: float | None) -> Array:
+    """sqrt(mean(x^2) + eps)"""
+    return np.sqrt((x * x).mean(over, keepdims=True) + (float(np.finfo(x.dtype).eps) if eps is None else eps))

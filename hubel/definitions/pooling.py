@@ -1,10 +1,11 @@
 """Pooling: every window of a map becomes one number. No parameters, and the number of maps stays.
 
 Average: LeCun et al. 1998 (as subsampling); maximum: Ranzato et al. 2007; overlapping windows, stride < size:
-Krizhevsky et al. 2012; global average: Lin, Chen, Yan 2014. Maximum over time: Collobert et al. 2011, Kim 2014.
+Krizhevsky et al. 2012. Poolings whose windows follow from the size of their output are in adaptive_pooling.py.
 
-In all of them  x: (N, C, H, W)  ->  y: (N, C, H', W'),  the stride is the kernel's size where none is given, and
-ceil=True rounds H' up: a last window may hang over the edge, but must begin inside the input or the padding before it.
+On pictures  x: (N, C, H, W)  ->  y: (N, C, H', W'), on a line  (N, C, L) -> (N, C, L').  The stride is the kernel's
+size where none is given, and ceil=True rounds H' up: a last window may hang over the edge, but must begin inside the
+input or the padding before it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from hubel.definitions.errors import DefinitionError, ShapeError
-from hubel.definitions.windows import Array, Grid, Padding, Pair, grid, span, two
+from hubel.definitions.windows import Array, Grid, Padding, Pair, Two, fitting, grid, span, two
 
 
 def max_pool2d(
@@ -56,6 +57,37 @@ def max_pool2d_backward(
         dcell += np.where(won, left, 0)  # += : where windows overlap, a cell can win several of them
         left = np.where(won, 0, left)
     return (over.inside(dx),)
+
+
+def max_pool1d(
+    x: Array,
+    kernel: int,
+    stride: int | None = None,
+    padding: int | Two = 0,
+    dilation: int = 1,
+    ceil: bool = False,
+) -> Array:
+    """y[n,c,i] = max_u x[n,c,i*s+u*d].   (N, C, L) -> (N, C, L')   padding: p or (left, right)
+
+    It is max_pool2d on one row.
+    """
+    settings = _row("max_pool1d", x, kernel, stride, padding, dilation, ceil)
+    return max_pool2d(x[:, :, None], *settings, ceil)[:, :, 0]
+
+
+def max_pool1d_backward(
+    dy: Array,
+    x: Array,
+    kernel: int,
+    stride: int | None = None,
+    padding: int | Two = 0,
+    dilation: int = 1,
+    ceil: bool = False,
+) -> tuple[Array]:
+    """As max_pool2d_backward, on one row: of tied cells the first wins."""
+    settings = _row("max_pool1d", x, kernel, stride, padding, dilation, ceil)
+    (dx,) = max_pool2d_backward(dy[:, :, None], x[:, :, None], *settings, ceil)
+    return (dx[:, :, 0],)
 
 
 def sum_pool2d(
@@ -111,64 +143,72 @@ def avg_pool2d_backward(
     return sum_pool2d_backward(dy / _counts(over, count_padding, dy), x, kernel, stride, padding, ceil)
 
 
-def global_avg_pool2d(x: Array) -> Array:
-    """y[n,c,0,0] = mean_{i,j} x[n,c,i,j].   (N, C, H, W) -> (N, C, 1, 1)"""
-    _picture("global_avg_pool2d", x)
-    return x.mean((2, 3), keepdims=True)
+def avg_pool1d(
+    x: Array,
+    kernel: int,
+    stride: int | None = None,
+    padding: int | Two = 0,
+    ceil: bool = False,
+    count_padding: bool = True,
+) -> Array:
+    """y[n,c,i] = sum_u x[n,c,i*s+u] / (cells that count in window i).   (N, C, L) -> (N, C, L')
 
-
-def global_avg_pool2d_backward(dy: Array, x: Array) -> tuple[Array]:
-    """dx[n,c,i,j] = dy[n,c,0,0] / (H W)"""
-    _picture("global_avg_pool2d", x)
-    return (np.broadcast_to(dy / (x.shape[2] * x.shape[3]), x.shape),)
-
-
-def adaptive_avg_pool2d(x: Array, out: Pair) -> Array:
-    """An average over H' x W' even parts: y[i] is the mean of x[floor(i H / H') : ceil((i + 1) H / H')], per axis.
-
-    Parts overlap where H' does not divide H. It is linear along each axis, so y = A x Bᵀ with A: (H', H), B: (W', W).
+    It is avg_pool2d on one row; padding: p or (left, right).
     """
-    rows, columns = _parts(x, out)
-    return rows @ x @ columns.T
+    settings = _row("avg_pool1d", x, kernel, stride, padding, 1, ceil)[:3]
+    return avg_pool2d(x[:, :, None], *settings, ceil, count_padding)[:, :, 0]
 
 
-def adaptive_avg_pool2d_backward(dy: Array, x: Array, out: Pair) -> tuple[Array]:
-    """dx = Aᵀ dy B: a cell that lies in two parts has a share in both."""
-    rows, columns = _parts(x, out)
-    return (rows.T @ dy @ columns,)
+def avg_pool1d_backward(
+    dy: Array,
+    x: Array,
+    kernel: int,
+    stride: int | None = None,
+    padding: int | Two = 0,
+    ceil: bool = False,
+    count_padding: bool = True,
+) -> tuple[Array]:
+    """As avg_pool2d_backward, on one row."""
+    settings = _row("avg_pool1d", x, kernel, stride, padding, 1, ceil)[:3]
+    (dx,) = avg_pool2d_backward(dy[:, :, None], x[:, :, None], *settings, ceil, count_padding)
+    return (dx[:, :, 0],)
 
 
-def max_over_time(x: Array) -> Array:
-    """y[n,c] = max_t x[n,c,t]: what a feature answers at its strongest, wherever that is.   (N, C, L) -> (N, C)"""
-    if x.ndim != 3 or x.shape[2] == 0:
-        raise ShapeError(f"max_over_time: x must be (N, C, L) with L > 0, got {x.shape}")
-    return x.max(2)
-
-
-def max_over_time_backward(dy: Array, x: Array) -> tuple[Array]:
-    """dx[n,c,t] = dy[n,c] at the first t that has the maximum, else 0."""
-    dx = np.zeros(x.shape, dy.dtype)
-    np.put_along_axis(dx, x.argmax(2)[..., None], dy[..., None], 2)
-    return (dx,)
-
-
-def _picture(name: str, x: Array) -> None:
-    if x.ndim != 4:
-        raise ShapeError(f"{name}: x must be (N, C, H, W), got {x.shape}")
+def _row(
+    name: str,
+    x: Array,
+    kernel: int,
+    stride: int | None,
+    padding: int | Two,
+    dilation: int,
+    ceil: bool,
+) -> tuple[Two, Two, tuple[Two, Two], Two]:
+    """Settings along one axis as those of a picture of one row: kernel, stride, padding, dilation."""
+    if x.ndim != 3:
+        raise ShapeError(f"{name}: x must be (N, C, L), got {x.shape}")
+    U, d = two(name, "kernel", kernel, 1)[1], two(name, "dilation", dilation, 1)[1]
+    s = U if stride is None else two(name, "stride", stride, 1)[1]
+    ends = two(name, "padding", padding, 0)
+    fitting(f"{name}:", x.shape[2], U, s, ends, d, ceil=ceil)  # its error and the next speak of one axis
+    _half(f"{name}:", ends, span(U, d))
+    return (1, U), (1, s), ((0, 0), ends), (1, d)
 
 
 def _over(
     name: str, x: Array, kernel: Pair, stride: Pair | None, padding: Padding, dilation: Pair, ceil: bool
 ) -> Grid:
     """The windows of a pooling; the padding is at most half of them, lest a window see nothing of the input."""
-    _picture(name, x)
+    if x.ndim != 4:
+        raise ShapeError(f"{name}: x must be (N, C, H, W), got {x.shape}")
     over = grid(name, x.shape[2:], kernel, kernel if stride is None else stride, padding, dilation, ceil=ceil)
     for axis, U, d, p in zip("HW", over.kernel, over.dilation, over.padding, strict=True):
-        if max(p) > span(U, d) // 2:
-            raise DefinitionError(
-                f"{name}: along {axis} padding {p} is more than half of the window's {span(U, d)} cells"
-            )
+        _half(f"{name}: along {axis}", p, span(U, d))
     return over
+
+
+def _half(where: str, padding: Two, cells: int) -> None:
+    if max(padding) > cells // 2:
+        raise DefinitionError(f"{where} padding {padding} is more than half of the window's {cells} cells")
 
 
 def _counts(over: Grid, count_padding: bool, like: Array) -> Array:
@@ -180,16 +220,3 @@ def _counts(over: Grid, count_padding: bool, like: Array) -> Array:
     else:
         over.inside(counting)[:] = 1
     return over.windows(counting).sum((4, 5))[0, 0]
-
-
-def _parts(x: Array, out: Pair) -> tuple[Array, Array]:
-    """(H', H) and (W', W): each row has 1 / length on the cells of its part."""
-    _picture("adaptive_avg_pool2d", x)
-    along = []
-    for cells, parts in zip(x.shape[2:], two("adaptive_avg_pool2d", "out", out, 1), strict=True):
-        means = np.zeros((parts, cells), x.dtype)
-        for i, row in enumerate(means):
-            part = slice(i * cells // parts, -(-(i + 1) * cells // parts))
-            row[part] = 1 / (part.stop - part.start)
-        along.append(means)
-    return along[0], along[1]

@@ -46,7 +46,7 @@ def test_batch_norm_of_vectors():
 
 
 @pytest.mark.parametrize(
-    "name", ["batch_norm", "instance_norm", "layer_norm", "batch_norm_inference", "standardise"]
+    "name", ["batch_norm", "instance_norm", "layer_norm", "group_norm", "batch_norm_inference", "standardise"]
 )
 def test_a_small_epsilon_where_none_is_said(name):
     tiny = 1e-3 * X[..., 0]  # eps = 1e-5 is as large as the variance here
@@ -147,6 +147,59 @@ def test_layer_norm_in_float32():
     assert_matches(d.layer_norm, d.layer_norm_backward, fast, *arrays, tol=2e-5, eps=0.1)
 
 
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("x", [X, X[..., 0]], ids=["pictures", "lines"])
+@pytest.mark.parametrize("eps", [1e-5, 0.3])
+def test_group_norm_is_pytorchs(groups, x, eps):
+    fast = lambda x, g=None, b=None: F.group_norm(x, groups, g, b, eps)  # noqa: E731
+    pair, settings = (d.group_norm, d.group_norm_backward), {"groups": groups, "eps": eps}
+    assert_matches(*pair, fast, x, GAMMA, BETA, **settings)
+    assert_slopes(*pair, x, GAMMA, BETA, **settings)
+    small = [a.astype(np.float32) for a in (x, GAMMA, BETA)]
+    assert_matches(*pair, fast, *small, tol=5e-5, **settings)
+    bare = lambda dy, x, groups, eps: pair[1](dy, x, None, None, groups, eps)[:1]  # noqa: E731
+    assert_matches(pair[0], bare, fast, x, **settings)
+
+
+def test_group_norm_of_vectors():
+    fast = lambda x, g, b: F.group_norm(x, 2, g, b, 0.1)  # noqa: E731
+    assert_matches(d.group_norm, d.group_norm_backward, fast, X[:, :, 0, 0], GAMMA, BETA, groups=2, eps=0.1)
+
+
+def test_groups_lie_between_instances_and_layers():
+    np.testing.assert_allclose(d.group_norm(X, GAMMA, BETA, groups=4), d.instance_norm(X, GAMMA, BETA))
+    np.testing.assert_allclose(d.group_norm(X), d.layer_norm(X, axes=3))  # one group where none are said
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("eps", [None, 1e-5, 0.3])
+def test_rms_norm_is_pytorchs(axes, eps):
+    shape = X.shape[-axes:]
+    gamma = rng.standard_normal(shape)
+    fast = lambda x, g=None: F.rms_norm(x, shape, g, eps)  # noqa: E731
+    pair = d.rms_norm, d.rms_norm_backward
+    assert_matches(*pair, fast, X, gamma, axes=axes, eps=eps)
+    assert_matches(*pair, fast, X.astype(np.float32), gamma.astype(np.float32), tol=2e-5, axes=axes, eps=eps)
+    assert_slopes(*pair, X, gamma, axes=axes, eps=eps)
+    bare = lambda dy, x, axes, eps: pair[1](dy, x, None, axes, eps)[:1]  # noqa: E731
+    assert_matches(pair[0], bare, fast, X, axes=axes, eps=eps)
+
+
+def test_rms_norm_by_hand():
+    # mean(3^2, 4^2) = 12.5
+    np.testing.assert_allclose(d.rms_norm(np.array([3.0, 4.0])), np.array([3, 4]) / 12.5**0.5, rtol=1e-12)
+
+
+def test_the_eps_of_rms_norm_where_none_is_said_is_the_smallest_step():
+    tiny = np.full((2, 3), 1e-5, np.float32)  # squared 1e-10, and the step of float32 is 1.2e-7
+    np.testing.assert_allclose(d.rms_norm(tiny), 1e-5 / np.sqrt(1e-10 + 2.0**-23), rtol=1e-6)
+
+
+def test_rms_norm_of_what_has_mean_nought_is_layer_norm():
+    centred = X - X.mean(-1, keepdims=True)
+    np.testing.assert_allclose(d.rms_norm(centred, eps=1e-5), d.layer_norm(X), rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     "size", [1, 2, 3, 5, 6, 11]
 )  # even: one more before than behind; 11: wider than the maps
@@ -203,15 +256,34 @@ def test_alexnets_neighbours_are_five():
         (
             lambda: d.layer_norm(X, MEAN),
             ShapeError,
-            r"layer_norm: gamma and beta must be \(2,\), the last axes of x \(3, 4, 5, 2\), got \(4,\)",
+            r"layer_norm: gamma must be \(2,\), the last axes of x \(3, 4, 5, 2\), got \(4,\)",
         ),
-        (lambda: d.layer_norm(X, X[0, 0], MEAN, 2), ShapeError, r"must be \(5, 2\), .* got \(4,\)"),
+        (lambda: d.layer_norm(X, X[0, 0], MEAN, 2), ShapeError, r"beta must be \(5, 2\), .* got \(4,\)"),
         (
             lambda: d.layer_norm(X, axes=5),
             DefinitionError,
             r"layer_norm: x \(3, 4, 5, 2\) has 1 to 4 last axes, got 5",
         ),
         (lambda: d.layer_norm(X, axes=0), DefinitionError, "last axes, got 0"),
+        (
+            lambda: d.group_norm(X, groups=3),
+            DefinitionError,
+            r"group_norm: 3 groups must divide the 4 channels of x \(3, 4, 5, 2\)",
+        ),
+        (lambda: d.group_norm(X, groups=0), DefinitionError, "group_norm: 0 groups must divide"),
+        (lambda: d.group_norm(X, MEAN[:2], groups=2), ShapeError, "group_norm: x has 4 channels"),
+        (lambda: d.group_norm_backward(X, X, MEAN, MEAN[:1]), ShapeError, "group_norm: x has 4 channels"),
+        (
+            lambda: d.group_norm(X[:, :, 0, 0], groups=4),
+            ShapeError,
+            r"group_norm: one number in each of 4 groups has no variance \(x \(3, 4\)\)",
+        ),
+        (
+            lambda: d.rms_norm(X, MEAN),
+            ShapeError,
+            r"rms_norm: gamma must be \(2,\), the last axes of x \(3, 4, 5, 2\), got \(4,\)",
+        ),
+        (lambda: d.rms_norm_backward(X, X, axes=5), DefinitionError, "rms_norm: .* 1 to 4 last axes, got 5"),
         (
             lambda: d.local_response_norm(X[:, :, 0, 0]),
             ShapeError,

@@ -15,12 +15,18 @@ from hubel.definitions import (
     ShapeError,
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_backward,
+    avg_pool1d,
+    avg_pool1d_backward,
     avg_pool2d,
     avg_pool2d_backward,
     global_avg_pool2d,
     global_avg_pool2d_backward,
     max_over_time,
     max_over_time_backward,
+    max_pool1d,
+    max_pool1d_backward,
     max_pool2d,
     max_pool2d_backward,
     sum_pool2d,
@@ -130,6 +136,66 @@ def test_adaptive_pooling_is_pytorchs(out):
     assert_slopes(adaptive_avg_pool2d, adaptive_avg_pool2d_backward, X, out=out)
 
 
+@pytest.mark.parametrize("out", [1, 7, (3, 4), (7, 10), (2, 3), (9, 5)])
+def test_adaptive_max_pooling_is_pytorchs(out):
+    pair, fast = (
+        (adaptive_max_pool2d, adaptive_max_pool2d_backward),
+        partial(F.adaptive_max_pool2d, output_size=out),
+    )
+    assert_matches(*pair, fast, X, out=out)
+    assert_matches(*pair, fast, X.astype(np.float32), out=out)
+    assert_slopes(*pair, X, out=out)
+    for ties in (rng.integers(-2, 1, X.shape).astype(float), np.zeros_like(X)):
+        assert_matches(*pair, fast, ties, out=out)
+
+
+def test_adaptive_pooling_where_the_parts_are_even_is_pooling():
+    x = X[..., :6, :]  # (2, 3, 6, 10)
+    np.testing.assert_array_equal(adaptive_max_pool2d(x, (2, 5)), max_pool2d(x, (3, 2)))
+    np.testing.assert_allclose(adaptive_avg_pool2d(x, (2, 5)), avg_pool2d(x, (3, 2)), rtol=1e-12)
+
+
+LINES = {
+    "halves": {"kernel": 2},
+    "overlapping": {"kernel": 3, "stride": 2},
+    "apart": {"kernel": 2, "stride": 4},
+    "padded": {"kernel": 4, "stride": 3, "padding": 2},
+    "rounded up": {"kernel": 3, "stride": 2, "ceil": True},
+    "rounded up and padded": {"kernel": 3, "stride": 4, "padding": 1, "ceil": True},
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize(
+    "x", [X[:, 1] - 5, np.zeros((2, 3, 8)), rng.integers(-2, 1, (2, 3, 9)).astype(float)]
+)
+def test_max_pooling_along_a_line_is_pytorchs(name, x):
+    s = LINES[name]
+    assert_matches(max_pool1d, max_pool1d_backward, partial(F.max_pool1d, **named(s)), x, **s)
+    assert_matches(
+        max_pool1d, max_pool1d_backward, partial(F.max_pool1d, **named(s)), x.astype(np.float32), **s
+    )
+
+
+@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("count", [True, False])
+def test_average_pooling_along_a_line_is_pytorchs(name, count):
+    s, pair = {**LINES[name], "count_padding": count}, (avg_pool1d, avg_pool1d_backward)
+    assert_matches(*pair, partial(F.avg_pool1d, **named(s)), X[0], **s)
+    assert_matches(*pair, partial(F.avg_pool1d, **named(s)), X[0].astype(np.float32), tol=1e-6, **s)
+    assert_slopes(*pair, X[0], **s)
+
+
+def test_max_pooling_along_a_line_with_holes_and_unequal_ends():
+    s = {"kernel": 3, "stride": 2, "dilation": 2}
+    assert_matches(max_pool1d, max_pool1d_backward, partial(F.max_pool1d, **named(s)), X[0], **s)
+    assert_slopes(max_pool1d, max_pool1d_backward, X[0], **s)
+    fast = lambda x: F.max_pool1d(F.pad(x, (0, 1), value=-torch.inf), 2)  # noqa: E731
+    assert_matches(max_pool1d, max_pool1d_backward, fast, X[0, :, :9] - 5, kernel=2, padding=(0, 1))
+    fast = lambda x: F.avg_pool1d(F.pad(x, (1, 0)), 3, 2)  # noqa: E731
+    assert_matches(avg_pool1d, avg_pool1d_backward, fast, X[0], kernel=3, stride=2, padding=(1, 0))
+
+
 def test_global_pooling_is_pytorchs():
     fast = partial(F.adaptive_avg_pool2d, output_size=1)
     assert_matches(global_avg_pool2d, global_avg_pool2d_backward, fast, X)
@@ -213,6 +279,33 @@ def test_the_maximum_is_above_the_average():
             lambda: adaptive_avg_pool2d(X, (2, 0)),
             DefinitionError,
             r"adaptive_avg_pool2d: out must be at least 1, got \(2, 0\)",
+        ),
+        (lambda: max_pool1d(X, 2), ShapeError, r"max_pool1d: x must be \(N, C, L\), got \(2, 3, 7, 10\)"),
+        (lambda: avg_pool1d_backward(X, X, 2), ShapeError, r"avg_pool1d: x must be \(N, C, L\), got"),
+        (
+            lambda: max_pool1d(X[0], 11),
+            ShapeError,
+            r"max_pool1d: a window of 11 does not fit into 10 cells with padding \(0, 0\)",
+        ),
+        (
+            lambda: avg_pool1d(X[0], 3, padding=(1, 2)),
+            DefinitionError,
+            r"avg_pool1d: padding \(1, 2\) is more than half of the window's 3 cells",
+        ),
+        (
+            lambda: adaptive_max_pool2d(X[0], 2),
+            ShapeError,
+            r"adaptive_max_pool2d: x must be \(N, C, H, W\), got \(3, 7, 10\)",
+        ),
+        (
+            lambda: adaptive_max_pool2d_backward(X, X[:, :, :0], 2),
+            ShapeError,
+            r"adaptive_max_pool2d: H and W must be above 0, got x \(2, 3, 0, 10\)",
+        ),
+        (
+            lambda: adaptive_max_pool2d(X, (0, 2)),
+            DefinitionError,
+            r"adaptive_max_pool2d: out must be at least 1, got \(0, 2\)",
         ),
         (
             lambda: max_over_time(X),
