@@ -105,7 +105,10 @@ class Card:
         """The network as everybody uses it: from pixels 0..1 (or raw numbers) to logits."""
         from hubel.zoo.pixels import Pixels
 
-        return Pixels(network, self.preprocess.mean, self.preprocess.std, self.order, mirror=self.mirror)
+        return Pixels(
+            network, self.preprocess.mean, self.preprocess.std, self.order,
+            picture=self.preprocess.kind == "picture", mirror=self.mirror,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -238,10 +241,21 @@ class Run:
         listed = list(items) if many else [items]
         if not listed:
             return []
-        ready = self.preprocess.picture if self.preprocess.kind == "picture" else self.preprocess.vector
-        inputs = np.stack([ready(item) for item in listed])
+        inputs = np.stack([self._ready(item) for item in listed])
         labels = [str(item) if isinstance(item, str | Path) else f"{i}" for i, item in enumerate(listed)]
         return self.answers(labels, self.logits(inputs), top=top)
+
+    def pixels(self, item: Any) -> np.ndarray:
+        """What `model` takes of one item (see predict): (1, C, H, W) float32 in 0..1, or (1, D)."""
+        ready = self._ready(item)[None]
+        return ready.astype(np.float32) / np.float32(255 if ready.dtype == np.uint8 else 1)
+
+    def _ready(self, item: Any) -> np.ndarray:
+        return (
+            self.preprocess.picture(item)
+            if self.preprocess.kind == "picture"
+            else self.preprocess.vector(item)
+        )
 
     def answers(self, items: Sequence[str], logits: np.ndarray, *, top: int = 5) -> list[Prediction]:
         """Predictions from (N, K) logits."""

@@ -89,6 +89,7 @@ class PartialConv2d(nn.Module):
 
     def __init__(self, maps: int, table: Sequence[Sequence[int]], kernel: int) -> None:
         super().__init__()
+        self.table = tuple(map(tuple, table))
         connections = sum(map(len, table))
         self.weight = nn.Parameter(torch.empty(connections, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(len(table)))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 class Pixels(nn.Module):
     """network((x - mean) / std), averaged over the mirror image where that was agreed at training.
 
-    x: (N, C, H, W) float in 0..1, or (N, D) numbers   ->   (N, K) logits
+    x: (N, C, H, W) float in 0..1, or (N, D) numbers where `picture` is False   ->   (N, K) logits
     mean, std: one per channel or column; empty for 0 and 1.  order: "rgb", or "bgr" for networks fed that way.
     mirror: in eval mode answer with the mean of the logits of the picture and of its left-right mirror image
         (Krizhevsky et al. 2012, section 4.1, does so among ten crops).
@@ -26,10 +26,11 @@ class Pixels(nn.Module):
 
     def __init__(
         self, network: nn.Module, mean: Sequence[float] = (), std: Sequence[float] = (), order: str = "rgb", *,
-        mirror: bool = False,
+        picture: bool = True, mirror: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.network, self.order, self.mirror = network, order, mirror
+        self.along = (1, -1, 1, 1) if picture else (1, -1)  # where the channels or columns of an input stand
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32), persistent=False)
         self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32), persistent=False)
 
@@ -38,8 +39,7 @@ class Pixels(nn.Module):
         if self.order == "bgr":
             x = x.flip(1)
         if self.mean.numel():
-            shape = (1, -1, 1, 1) if x.dim() == 4 else (1, -1)
-            x = (x - self.mean.view(shape)) / self.std.view(shape)
+            x = (x - self.mean.view(self.along)) / self.std.view(self.along)
         return x
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,200 @@
+"""A network as a list of definitions to call, and what comes of calling them.
+
+torch.fx writes down what the network does (hubel.zoo.trace), the table of rules.py says which definition each of these
+steps is. From then on there is NumPy alone: weights are copied once, and every value stands on a Tape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from hubel.definitions import DefinitionError, Node, Tape
+from hubel.definitions.windows import Array
+from hubel.errors import InputError, UnknownName
+from hubel.replay.scope import Scope
+from hubel.replay.table import MODULES, rule_of, written_over
+from hubel.zoo.pixels import Pixels
+from hubel.zoo.trace import Step, trace
+
+_DTYPES = {torch.float64: np.float64, torch.float16: np.float16}  # all others compute in float32
+
+
+class Trained(Protocol):
+    """What replay needs of a Run: a model from pixels to logits, and a way from a picture to pixels."""
+
+    model: Any
+
+    def pixels(self, item: Any) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One pass of a network, with every value that came up.
+
+    layers: by name in order, what each step gave; parameters: the leaves of the weights that were used, by name
+    buffers: by name, as the pass left them: batch norm moves its statistics in training
+    """
+
+    tape: Tape
+    input: Node
+    output: Node
+    layers: Mapping[str, Node]
+    parameters: Mapping[str, Node]
+    buffers: Mapping[str, Array]
+
+    def layer(self, name: str) -> Node:
+        """What the layer of that name gave; UnknownName with the nearest one otherwise."""
+        if name not in self.layers:
+            raise UnknownName("layer", name, self.layers)
+        return self.layers[name]
+
+    def gradients(self, output: Node | None = None, dy: Any = None) -> dict[Node, Any]:
+        """d output / d node for every node of the tape; see Tape.gradients. output: the network's where None."""
+        return self.tape.gradients(output or self.output, dy)
+
+    def slopes(self, output: Node | None = None, dy: Any = None) -> dict[str, Array]:
+        """d output / d parameter by name; zeros for a parameter that the output does not depend on."""
+        found = self.gradients(output, dy)
+        return {name: found.get(node, np.zeros_like(node.value)) for name, node in self.parameters.items()}
+
+
+class Program:
+    """A network's steps with its weights, ready to run in NumPy.
+
+    parameters, buffers: arrays by name, as in state_dict (a buffer that is not stored has its name too); the values may
+        be replaced by others of the same shape between runs
+    constants: what forward made while it was traced
+    dtype: of all floats; that of the weights where None, and where there are no weights that of the input
+
+    Raises InputError for a network that cannot be traced, or a step that has no definition, which it names.
+    """
+
+    def __init__(self, network: nn.Module, *, training: bool = False, dtype: Any = None) -> None:
+        self.training = training
+        floats = [_DTYPES.get(p.dtype, np.float32) for p in network.parameters() if p.is_floating_point()]
+        self.dtype = dtype or next(iter(floats), None)
+        traced = trace(network, training=training, whole=MODULES)
+        # In the wrapper from pixels to logits, names are those of the network that it holds.
+        self.prefix = "network." if isinstance(network, Pixels) else ""
+        self.steps = [(self._short(step.name), step) for step in traced.steps]
+        self.rules = {step.node: rule_of(step) for step in traced.steps if step.node.op.startswith("call")}
+        self.parameters = {self._short(n): self._array(p) for n, p in network.named_parameters()}
+        self.buffers = {self._short(n): self._array(b) for n, b in network.named_buffers()}
+        self.constants = {n: self._array(c) for n, c in traced.constants.items()}
+        held = [
+            *network.named_parameters(remove_duplicate=False),
+            *network.named_buffers(remove_duplicate=False),
+        ]
+        first = {
+            id(t): self._short(n) for n, t in reversed(held)
+        }  # a shared weight has the first of its names
+        self.names = {id(t): first[id(t)] for _, t in held}
+        self.paths = {n: first[id(t)] for n, t in held}
+        self.last = self._last_uses()
+
+    def run(
+        self, x: Array, *, masks: Mapping[str, Array] | None = None, seed: int | tuple[int, ...] = 0
+    ) -> Replay:
+        """One pass. x: what the network takes, (N, C, H, W) or (N, D).
+
+        masks: for dropout in training, 1 where a unit stays, by layer; where there is none it is drawn from `seed`.
+        """
+        tape = Tape()
+        entered = tape.leaf(self._float(np.asarray(x)), "input")
+        scope = Scope(
+            tape, self.training, self.names, self.parameters, dict(self.buffers), dict(masks or {}),
+            np.random.default_rng(seed),
+        )  # fmt: skip
+        values: dict[fx.Node, Any] = {}
+        layers: dict[str, Node] = {}
+        for name, step in self.steps:
+            node = step.node
+            if node.op == "placeholder":
+                values[node] = entered if not layers else node.args[0] if node.args else None
+            elif node.op == "get_attr":
+                values[node] = self._attribute(scope, str(node.target))
+            elif node.op == "output":
+                return self._told(scope, entered, fx.node.map_arg(node.args[0], values.__getitem__), layers)
+            else:
+                values[node] = self._call(scope, name, step, values)
+            if isinstance(values[node], Node) and node.op != "get_attr":
+                layers[name] = values[node]
+            for done in self.last.get(node, ()):  # shapes and lists; the tape keeps what counts
+                del values[done]
+        raise AssertionError("a graph ends with its output")
+
+    def _call(self, scope: Scope, name: str, step: Step, values: dict[fx.Node, Any]) -> Any:
+        arguments = fx.node.map_arg((step.node.args, step.node.kwargs), values.__getitem__)
+        scope.begin(name)
+        try:
+            made = self.rules[step.node](scope, *arguments[0], **arguments[1])
+        except DefinitionError as e:
+            raise InputError(f"the step {name!r} does not fit what it is given: {e}") from e
+        over = written_over(step)
+        if over is not None:  # what works in place changes its argument for all that come after
+            values[over] = made
+        return made
+
+    def _attribute(self, scope: Scope, path: str) -> Any:
+        if path in self.paths:
+            return scope.held(self.paths[path])
+        return scope.tape.leaf(self.constants[path], path.strip("_"))
+
+    def _told(self, scope: Scope, entered: Node, output: Any, layers: dict[str, Node]) -> Replay:
+        if not isinstance(output, Node):
+            # A dict, or several outputs (heads): the first is the answer, the others stand among the layers.
+            output = next((v for v in _leaves(output) if isinstance(v, Node)), None)
+            if output is None:
+                raise InputError("the network gives no array that depends on its input")
+        used = {n: node for n, node in scope.leaves.items() if n in self.parameters}
+        return Replay(scope.tape, entered, output, layers, used, scope.buffers)
+
+    def _last_uses(self) -> dict[fx.Node, list[fx.Node]]:
+        """After which step a value is not needed any more."""
+        last: dict[fx.Node, fx.Node] = {}
+        for _, step in self.steps:
+            for used in step.node.all_input_nodes:
+                last[used] = step.node
+        ends: dict[fx.Node, list[fx.Node]] = {}
+        for used, user in last.items():
+            ends.setdefault(user, []).append(used)
+        return ends
+
+    def _short(self, name: str) -> str:
+        return name.removeprefix(self.prefix)
+
+    def _array(self, tensor: torch.Tensor) -> Array:
+        """A copy that is ours."""
+        tensor = tensor.detach().cpu()
+        return self._float((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy())
+
+    def _float(self, array: Array) -> Array:
+        floating = self.dtype is not None and np.issubdtype(array.dtype, np.floating)
+        return array.astype(self.dtype, copy=False) if floating else array
+
+
+def replay(network: nn.Module | Trained, x: Any, *, training: bool = False, dtype: Any = None) -> Replay:
+    """Run a network through the definitions once.
+
+    network: a module, with x an array that it takes; or a Run, with x a picture in any form that Run.predict takes
+    dtype: np.float64 for gradients that are right to ten digits; else that of the weights
+    """
+    if isinstance(network, nn.Module):
+        return Program(network, training=training, dtype=dtype).run(x)
+    return Program(network.model, training=training, dtype=dtype).run(network.pixels(x))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for v in value:
+            yield from _leaves(v)
+    else:
+        yield value
