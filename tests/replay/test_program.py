@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,11 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hubel import zoo
-from hubel.definitions import cross_entropy_with_logits, dropout, one_hot
+from hubel.data import Preprocess
+from hubel.definitions import cross_entropy_with_logits, dropout, one_hot, softmax
 from hubel.errors import InputError, UnknownName
 from hubel.replay import Program, replay
+from hubel.run import Card, Network, Run
 from hubel.zoo.pixels import Pixels
 
 
@@ -266,6 +270,7 @@ WHOLE = {  # layers by themselves, with the input each takes
     "adaptive mean": (nn.AdaptiveAvgPool2d((3, None)), (2, 3, 7, 5)),
     "adaptive maximum": (nn.AdaptiveMaxPool2d((3, 2)), (2, 3, 7, 5)),
     "batch norm, one dimension": (nn.BatchNorm1d(3), (5, 3)),
+    "batch norm of other settings": (nn.BatchNorm2d(3, eps=0.3, momentum=0.7), (2, 3, 4, 5)),
     "batch norm without scale": (nn.BatchNorm2d(3, affine=False), (2, 3, 4, 5)),
     "batch norm without memory": (nn.BatchNorm2d(3, track_running_stats=False), (2, 3, 4, 5)),
     "instance norm": (nn.InstanceNorm2d(3, affine=True), (2, 3, 4, 5)),
@@ -331,6 +336,26 @@ def test_the_wrapper_from_pixels_with_its_mirror_image():
         *found.parameters,
     }  # the names of the network that it holds
     assert_replays(Pixels(nn.Linear(3, 2), (0.4, 0.5, 0.6), (0.2, 0.3, 0.1), picture=False), draw(4, 3))
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "item"),
+    [
+        (
+            Preprocess("picture", (1, 5, 4), mean=(0.3,), std=(0.2,)),
+            np.arange(20, dtype=np.uint8).reshape(5, 4),
+        ),
+        (Preprocess("vector", (3,), mean=(1.0, 2.0, 3.0), std=(0.5, 1.0, 2.0)), [0.5, -1, 7]),
+    ],
+    ids=["picture", "vector"],
+)
+def test_a_run_is_replayed_from_what_predict_takes(preprocess, item):
+    card = Card("classify", ("a", "b", "c"), 3, Network("mlp", {"hidden": (4,)}), preprocess)
+    run = Run(Path("nowhere"), card, card.wrap(card.build()), {})
+    found = replay(run, item)
+    (answer,) = run.predict(item if preprocess.kind == "picture" else [item], top=3)
+    p = dict(answer.top)
+    np.testing.assert_allclose(softmax(found.output.value)[0], [p["a"], p["b"], p["c"]], rtol=1e-5)
 
 
 # ---- names, weights, modes
