@@ -1,0 +1,290 @@
+"""Cells of operations without a window: one number in, a row of products, a normalisation, a softmax, a loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from hubel.definitions.windows import Array
+from hubel.replay.cell_record import Asked, Cell, Step, digits
+
+# One number in: the letters of the formula, and the same with the number set in.
+ALONE: dict[str, tuple[str, str]] = {
+    "relu": ("y = max(x, 0)", "max({x}, 0)"),
+    "relu6": ("y = min(max(x, 0), 6)", "min(max({x}, 0), 6)"),
+    "leaky_relu": ("y = x where x > 0, else slope x", "{x} where {x} > 0, else {slope} * {x}"),
+    "sigmoid": ("y = 1 / (1 + e^-x)", "1 / (1 + e^-({x}))"),
+    "tanh": ("y = (e^x - e^-x) / (e^x + e^-x)", "tanh({x})"),
+    "scaled_tanh": ("y = 1.7159 tanh(2x/3)", "1.7159 * tanh(2 * {x} / 3)"),
+    "gelu": ("y = x Phi(x)", "{x} * Phi({x})"),
+    "gelu_tanh": (
+        "y = x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2",
+        "{x} * (1 + tanh(0.797885 * ({x} + 0.044715 * {x}^3))) / 2",
+    ),
+    "silu": ("y = x sigmoid(x)", "{x} / (1 + e^-({x}))"),
+    "elu": ("y = x where x > 0, else alpha (e^x - 1)", "{x} where {x} > 0, else {alpha} * (e^({x}) - 1)"),
+    "softplus": ("y = log(1 + e^x)", "log(1 + e^({x}))"),
+    "mish": ("y = x tanh(log(1 + e^x))", "{x} * tanh(log(1 + e^({x})))"),
+    "hardsigmoid": ("y = min(max(x + 3, 0), 6) / 6", "min(max({x} + 3, 0), 6) / 6"),
+    "hardswish": ("y = x min(max(x + 3, 0), 6) / 6", "{x} * min(max({x} + 3, 0), 6) / 6"),
+    "exp": ("y = e^a", "e^({x})"),
+    "log": ("y = ln a", "ln {x}"),
+    "sqrt": ("y = sqrt(a)", "sqrt({x})"),
+    "absolute": ("y = |a|", "|{x}|"),
+    "power": ("y = a^exponent", "({x})^{exponent}"),
+    "clip": ("y = min(max(a, low), high)", "min(max({x}, {low}), {high})"),
+}
+# Two numbers in, either of which may be broadcast.
+TWO: dict[str, tuple[str, str]] = {
+    "add": ("y = a + b", "{a} + {b}"),
+    "subtract": ("y = a - b", "{a} - {b}"),
+    "multiply": ("y = a b", "{a} * {b}"),
+    "divide": ("y = a / b", "{a} / {b}"),
+    "maximum": ("y = max(a, b)", "max({a}, {b})"),
+    "minimum": ("y = min(a, b)", "min({a}, {b})"),
+}
+
+
+def alone(asked: Asked) -> Cell:
+    """An activation, or another function of one number."""
+    operation = asked.node.operation
+    assert operation is not None
+    first, *settings = asked.given
+    x = asked.array(first, asked.index)
+    letters, text = ALONE[operation.__name__]
+    chosen = {name: asked[name] for name in settings}
+    shown = {name: digits(float(v)) for name, v in chosen.items() if isinstance(v, int | float)}
+    y = float(operation(np.array([x]), **chosen)[0])
+    step = Step("y", text.format(x=digits(float(x)), **shown), y)
+    return asked.cell(
+        y, letters, inputs=np.array([x]), steps=(step,), reads=(asked.read(_here(asked.index)),)
+    )
+
+
+def two(asked: Asked) -> Cell:
+    """A sum, a product … of two numbers."""
+    operation = asked.node.operation
+    assert operation is not None
+    letters, text = TWO[operation.__name__]
+    places = [_before_broadcast(asked.index, np.shape(asked[side])) for side in "ab"]
+    a, b = (float(asked.array(side, place)) for side, place in zip("ab", places, strict=True))
+    y = float(operation(np.array(a), np.array(b)))
+    step = Step("y", text.format(a=digits(a), b=digits(b)), y)
+    reads = tuple(asked.read(_here(place), side) for side, place in enumerate(places))
+    return asked.cell(y, letters, inputs=np.array([a, b]), steps=(step,), reads=reads)
+
+
+def dropout(asked: Asked) -> Cell:
+    x, mask, p = float(asked.array("x", asked.index)), float(asked.array("mask", asked.index)), asked["p"]
+    y = x * mask / (1 - p)
+    step = Step("y", f"{digits(x)} * {digits(mask)} / (1 - {digits(p)})", y)
+    return asked.cell(
+        y,
+        "y = x mask / (1 - p)",
+        inputs=np.array([x]),
+        steps=(step,),
+        reads=(asked.read(_here(asked.index)),),
+    )
+
+
+def linear(asked: Asked) -> Cell:
+    """A row of the weights times the inputs."""
+    *item, o = asked.index
+    x, w = asked.array("x", tuple(item)), asked.array("w", o)  # (D,) both
+    b = None if asked["b"] is None else float(asked["b"][o])
+    products = w * x
+    return asked.cell(
+        products.sum() + (b or 0.0), "y[n,o] = b[o] + sum_d x[n,d] w[o,d]", inputs=x, weights=w, products=products,
+        term="{w}*{x}", bias=b, reads=(asked.read(_row(item, len(x))),),
+    )  # fmt: skip
+
+
+def matmul(asked: Asked) -> Cell:
+    """A row of a times a column of b; both at least matrices."""
+    *item, i, j = asked.index
+    a, b = asked.array("a"), asked.array("b")
+    rows, columns = (_before_broadcast(tuple(item), m.shape[:-2]) for m in (a, b))
+    x, w = a[(*rows, i)], b[(*columns, slice(None), j)]
+    line = np.arange(len(x))
+    cells = np.array([(*columns, d, j) for d in line], int).reshape(len(x), b.ndim)
+    return asked.cell(
+        (x * w).sum(), "y[...,i,j] = sum_d a[...,i,d] b[...,d,j]", inputs=x, weights=w, products=x * w,
+        term="{x}*{w}", reads=(asked.read(_row((*rows, i), len(x))), asked.read(cells, 1)),
+    )  # fmt: skip
+
+
+def rbf(asked: Asked) -> Cell:
+    """Minus the squared distance from a code."""
+    n, k = asked.index
+    x, code = asked.array("x", n), asked.array("codes", k)
+    apart = -np.square(x - code)
+    return asked.cell(
+        apart.sum(), "y[n,k] = - sum_d (x[n,d] - codes[k,d])^2", inputs=x, weights=code, products=apart,
+        term="-({x} - {w})^2", reads=(asked.read(_row((n,), len(x))),),
+    )  # fmt: skip
+
+
+def softmax(asked: Asked) -> Cell:
+    """softmax and log_softmax: the largest x is taken off first, lest e^x overflow."""
+    x, axis = asked.array("x"), asked["axis"] % np.ndim(asked["x"])
+    along = (*asked.index[:axis], slice(None), *asked.index[axis + 1 :])
+    row, k = x[along], asked.index[axis]
+    top = float(row.max())
+    e = np.exp(row - top)
+    total, mine = float(e.sum()), float(e[k])
+    cells = np.array([(*asked.index[:axis], i, *asked.index[axis + 1 :]) for i in range(len(row))])
+    steps = [Step("sum", f"sum_j e^(x_j - {digits(top)})", total)]
+    if asked.node.operation.__name__ == "softmax":  # type: ignore[union-attr]
+        steps.insert(0, Step("e", f"e^({digits(row[k])} - {digits(top)})", mine))
+        y, formula = mine / total, "y_k = e^x_k / sum_j e^x_j"
+        steps.append(Step("y", f"{digits(mine)} / {digits(total)}", y))
+    else:
+        y, formula = float(row[k]) - top - math.log(total), "y_k = x_k - log sum_j e^x_j"
+        steps.append(Step("y", f"{digits(row[k])} - {digits(top)} - log {digits(total)}", y))
+    return asked.cell(y, formula, inputs=row, steps=tuple(steps), reads=(asked.read(cells),))
+
+
+# Over which cells of x, as a key, the mean and the variance are taken.
+OVER: dict[str, Callable[[Asked], tuple[int | slice, ...]]] = {
+    "batch_norm": lambda a: (slice(None), a.index[1]),
+    "instance_norm": lambda a: a.index[:2],
+    "layer_norm": lambda a: a.index[: len(a.index) - a["axes"]],
+}
+
+
+def normalisation(asked: Asked) -> Cell:
+    """batch, instance and layer norm: mean and variance over some cells, then scale and shift."""
+    name = asked.node.operation.__name__  # type: ignore[union-attr]
+    x, key = asked.array("x"), OVER[name](asked)
+    over = x[key]
+    place = asked.index[len(asked.index) - asked["axes"] :] if name == "layer_norm" else asked.index[1]
+    numbered = np.arange(x.size).reshape(x.shape)[key].ravel()
+    cells = np.stack(np.unravel_index(numbered, x.shape), -1)
+    counted = (
+        Step("mean", f"mean of {over.size} numbers", float(over.mean())),
+        Step(
+            "variance",
+            f"mean of the squares of their distances from {digits(over.mean())}",
+            float(over.var()),
+        ),
+    )
+    return _standardised(asked, float(over.mean()), float(over.var()), place, counted, cells)
+
+
+def remembered_normalisation(asked: Asked) -> Cell:
+    """batch_norm_inference: mean and variance as training left them."""
+    c = asked.index[1]
+    mean, variance = float(asked.array("mean", c)), float(asked.array("variance", c))
+    known = (
+        Step("mean", f"mean[{c}], remembered", mean),
+        Step("variance", f"variance[{c}], remembered", variance),
+    )
+    return _standardised(asked, mean, variance, c, known, _here(asked.index))
+
+
+def _standardised(
+    asked: Asked,
+    mean: float,
+    variance: float,
+    place: int | tuple[int, ...],
+    before: tuple[Step, ...],
+    cells: Array,
+) -> Cell:
+    x, eps = float(asked.array("x", asked.index)), asked["eps"]
+    gamma = 1.0 if asked["gamma"] is None else float(asked["gamma"][place])
+    beta = 0.0 if asked["beta"] is None else float(asked["beta"][place])
+    root = math.sqrt(variance + eps)
+    even = (x - mean) / root
+    y = gamma * even + beta
+    steps = (
+        *before,
+        Step("root", f"sqrt({digits(variance)} + {digits(eps)})", root),
+        Step("x^", f"({digits(x)} - {digits(mean)}) / {digits(root)}", even),
+        Step("y", f"{digits(gamma)} * {digits(even)} + {digits(beta)}", y),
+    )
+    formula = "y = gamma (x - mean) / sqrt(variance + eps) + beta"
+    return asked.cell(y, formula, inputs=np.array([x]), steps=steps, reads=(asked.read(cells),))
+
+
+def local_response(asked: Asked) -> Cell:
+    """Divided by what the neighbouring channels answer at the same place."""
+    x, (n, c, *place) = asked.array("x"), asked.index
+    size, alpha, beta, k = (asked[name] for name in ("size", "alpha", "beta", "k"))
+    low, high = max(0, c - size // 2), min(x.shape[1], c + (size - 1) // 2 + 1)
+    near = x[(n, slice(low, high), *place)]
+    squares, own = float(np.square(near).sum()), float(x[asked.index])
+    d = k + alpha / size * squares
+    steps = (
+        Step("squares", f"sum of x^2 over channels {low} to {high - 1}", squares),
+        Step("d", f"{digits(k)} + {digits(alpha)} / {size} * {digits(squares)}", d),
+        Step("y", f"{digits(own)} / {digits(d)}^{digits(beta)}", own * d**-beta),
+    )
+    cells = np.array([(n, i, *place) for i in range(low, high)])
+    formula = "y[n,c] = x[n,c] / d^beta,  d = k + (alpha / size) sum_{c'} x[n,c']^2"
+    return asked.cell(own * d**-beta, formula, inputs=near, steps=steps, reads=(asked.read(cells),))
+
+
+def mean_squared_error(asked: Asked) -> Cell:
+    y, t = asked.array("y"), asked.array("t")
+    return _loss(asked, y, t, np.square(y - t), y.size, "L = mean (y - t)^2", "({x} - {w})^2")
+
+
+def cross_entropy(asked: Asked) -> Cell:
+    """Of probabilities, clipped from below, or of logits, whose softmax is taken first."""
+    t = asked.array("t")
+    if "q" in asked.given:
+        q = np.maximum(asked.array("q"), asked["clip"])
+        return _loss(
+            asked, q, t, -t * np.log(q), len(t), "L = - mean_n sum_k t[n,k] ln q[n,k]", "-{w}*ln {x}"
+        )
+    z = asked.array("z")
+    top = z.max(1, keepdims=True)
+    logq = z - top - np.log(np.exp(z - top).sum(1, keepdims=True))
+    formula = "L = - mean_n sum_k t[n,k] log_softmax(z)[n,k]"
+    return _loss(asked, logq, t, -t * logq, len(t), formula, "-{w}*{x}")
+
+
+def binary_cross_entropy(asked: Asked) -> Cell:
+    t = asked.array("t")
+    if "q" in asked.given:
+        q, clip = asked.array("q"), asked["clip"]
+        each = -(t * np.log(np.maximum(q, clip)) + (1 - t) * np.log(np.maximum(1 - q, clip)))
+        formula = "L = - mean (t ln q + (1 - t) ln(1 - q))"
+        return _loss(asked, q, t, each, t.size, formula, "-({w}*ln {x} + (1 - {w})*ln(1 - {x}))")
+    z = asked.array("z")
+    each = np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
+    formula = "L = mean (max(z, 0) - z t + ln(1 + e^-|z|))"
+    return _loss(asked, z, t, each, t.size, formula, "(max({x}, 0) - {x}*{w} + ln(1 + e^-|{x}|))")
+
+
+def _loss(asked: Asked, x: Array, t: Array, each: Array, counted: int, formula: str, term: str) -> Cell:
+    total = float(each.sum())
+    step = Step("L", f"{digits(total)} / {counted}", total / counted)
+    cells = np.stack(np.unravel_index(np.arange(x.size), x.shape), -1)
+    return asked.cell(
+        total / counted,
+        formula,
+        inputs=x,
+        weights=t,
+        products=each,
+        term=term,
+        steps=(step,),
+        reads=(asked.read(cells),),
+    )
+
+
+def _here(index: tuple[int, ...]) -> Array:
+    return np.array([index], int).reshape(1, len(index))
+
+
+def _row(item: tuple[int, ...] | list[int], length: int) -> Array:
+    """The cells (item, 0) to (item, length - 1)."""
+    return np.array([(*item, d) for d in range(length)], int).reshape(length, len(item) + 1)
+
+
+def _before_broadcast(index: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Where the number stands in an array of `shape` that was broadcast to where `index` points."""
+    last = index[len(index) - len(shape) :]
+    return tuple(0 if size == 1 else i for i, size in zip(last, shape, strict=True))
