@@ -44,6 +44,8 @@ WRONG = {
     "data digits -o no/such/sheet.png": (2, "the folder no/such for sheet.png does not exist"),
     "data --check": (2, "--check needs a data set"),
     "data digits --task sort": (2, "--task is classify or regress, got 'sort'"),
+    "verify conv2 lenet5": (2, "no operation or network named 'conv2'. Did you mean 'conv2d'?"),
+    "verify lenet5 --no-networks": (2, "no operation named 'lenet5'. "),
     "measure mnits": (2, "no measurement named 'mnits'. Did you mean 'mnist'?"),
     "measure digits --seeds 0": (2, "--seeds must be at least 1, got 0"),
 }
@@ -210,4 +212,4 @@ def test_python_itself_prints_the_traceback_and_exits_with_1():
 
 def test_every_command_is_under_the_one_place():
     assert commands.app.pretty_exceptions_enable is False
-    assert len(commands.app.registered_commands) == 8
+    assert len(commands.app.registered_commands) == 9

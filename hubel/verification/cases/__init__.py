@@ -1,0 +1,13 @@
+"""The cases, by the definition's name, in the order in which the table shows them.
+
+A new pair of hubel.definitions needs a line in one of these files; a test asks for it.
+"""
+
+from __future__ import annotations
+
+from hubel.verification.case import Case
+from hubel.verification.cases import elementwise, layers, learning, sliding
+
+CASES: dict[str, list[Case]] = elementwise.CASES | sliding.CASES | layers.CASES | learning.CASES
+
+__all__ = ["CASES"]
