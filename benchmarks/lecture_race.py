@@ -81,12 +81,12 @@ def timed(command: list[str]) -> tuple[float, dict]:
     return seconds, json.loads(done.stdout[done.stdout.index("{") :])
 
 
-def written(text: str, block: str) -> str:
-    """The document with the block between our markers written anew, or added at its end."""
-    if BEGIN not in text:
-        return f"{text.rstrip()}\n\n{BEGIN}\n{block}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n{block}\n{END}{rest.partition(END)[2]}"
+def written(text: str, block: str, begin: str = BEGIN, end: str = END) -> str:
+    """The document with the block between the two markers written anew, or added at its end."""
+    if begin not in text:
+        return f"{text.rstrip()}\n\n{begin}\n{block}\n{end}\n"
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n{block}\n{end}{rest.partition(end)[2]}"
 
 
 def main() -> None:

@@ -90,10 +90,9 @@ def _announce(job: Job) -> None:
     parts = " / ".join(f"{counts[p]:,} {p}" for p in ("train", "val", "test") if counts.get(p))
     show.say(f"data     {job.source.name}: {parts}, {show.shape(job.source.shape)}, {_what(job)}")
     trainer = job.trainer
-    precision = "bf16" if trainer.bf16 else "fp32"
     show.say(
-        f"network  {job.network.name}: {parameters(trainer.model):,} parameters, input {show.shape(job.shape)}, "
-        f"{job.recipe.optimizer}, {show.some(job.recipe.epochs, 'epoch')} of {show.some(trainer.per_epoch, 'step')}, {precision} on {trainer.device}"
+        f"network  {job.network.name}: {parameters(trainer.engine.model):,} parameters, input {show.shape(job.shape)}, "
+        f"{job.recipe.optimizer}, {show.some(job.recipe.epochs, 'epoch')} of {show.some(trainer.per_epoch, 'step')}, {trainer.engine.arithmetic}"
     )
     show.say(f"run      {job.folder}")
     for problem in job.dataset.problems[:5]:

@@ -47,6 +47,7 @@ from hubel.run import (
 from hubel.training.recipe import Recipe, compose, for_few, read_recipe
 
 if TYPE_CHECKING:
+    from hubel.training.engine import Engine
     from hubel.training.loop import Epoch, Trainer
 
 SAVE_EVERY = 5.0  # seconds between two savings of unfinished weights: short runs pay nothing for them
@@ -139,22 +140,36 @@ class Job:
                 recipe.shift, recipe.rotate, recipe.scale, recipe.flip, recipe.crop, recipe.multiscale, recipe.cutout,
                 recipe.brightness, recipe.colour_pca, components,
             )  # fmt: skip
+        engine = self._engine(network, train.targets)
+        self.trainer = Trainer(engine, train, val, recipe, augment=augment, regress=regress)
+
+    def _engine(self, network: Any, targets: Any) -> Engine:
+        """Who computes the steps. targets: of the train part"""
+        import torch
+
+        recipe, regress = self.recipe, self.card.task == "regress"
+        weight = None
+        if recipe.balance and not regress:
+            from hubel.training.steps import balanced
+
+            weight = balanced(torch.from_numpy(targets), self.card.outputs)
+        shared: dict[str, Any] = {"outputs": self.card.outputs, "regress": regress, "weight": weight}
+        if recipe.engine == "numpy":
+            from hubel.training.numpy_engine import NumpyEngine
+
+            return NumpyEngine(self.card.wrap(network), recipe, **shared)
+        from hubel.training.torch_engine import TorchEngine
+
         device = choose_device(recipe.device)
-        self.trainer = Trainer(
-            self.card.wrap(network), train, val, recipe, augment=augment, regress=regress, outputs=outputs,
-            device=device, bf16=choose_bf16(recipe.precision, device, gains=zoo.lookup(self.network.name).bf16),
-        )  # fmt: skip
+        bf16 = choose_bf16(recipe.precision, device, gains=zoo.lookup(self.network.name).bf16)
+        return TorchEngine(self.card.wrap(network), recipe, **shared, device=device, bf16=bf16)
 
     def epochs(self, progress: Progress | None = None) -> Iterator[Epoch]:
         """Learn, save, yield. Raises Diverged, Interrupted or StoppedEarly after what was learnt is saved."""
-        import torch
-
         keeper = _Keeper(self)
         board = _Board(self.folder) if self.tensorboard else None
-        # Late in training many gradients are denormal, and each of those costs a hundred cycles.
-        torch.set_flush_denormal(True)
         try:
-            with stopping(self.trainer) as stopped:
+            with self.trainer.engine.at_work(), stopping(self.trainer) as stopped:
                 try:
                     for epoch in self.trainer.epochs(progress):
                         if epoch.whole:  # a part of one is kept as weights, but is no line of the curves
@@ -173,7 +188,6 @@ class Job:
                     ) from None
             keeper.save()
         finally:
-            torch.set_flush_denormal(False)  # others in this process may count on them
             if board:
                 board.close()
         if stopped.by is not None:
@@ -200,7 +214,10 @@ def prepare(
 ) -> Job:  # fmt: skip
     """Decide a training; every name and value is checked here, before anything slow begins. See `train`."""
     source = open_source(data, task=task)  # type: ignore[arg-type]
-    name = network or str(source.hints.get("network") or zoo.default_for(source.kind, source.shape))
+    file = read_recipe(recipe) if isinstance(recipe, str | Path) else dict(recipe or {})
+    user = file | {k.replace("-", "_"): v for k, v in settings.items()}
+    wanted = compose(user=user)  # also checks what the user set before it is used
+    name = network or _usual(source, wanted.engine)
     entry = zoo.lookup(name)
     shape = entry.takes(source.shape)
     if input_size is not None:
@@ -209,11 +226,8 @@ def prepare(
                 f"--input gives the size of pictures, but {source.name} holds vectors of {source.shape[0]} numbers"
             )
         shape = (source.shape[0], *input_size)
-    file = read_recipe(recipe) if isinstance(recipe, str | Path) else dict(recipe or {})
-    user = file | {k.replace("-", "_"): v for k, v in settings.items()}
-    seed = compose(user=user).seed  # also checks what the user set before it is used
     preprocess = Preprocess.to_fit(source.kind, source.shape, shape, resize)
-    dataset = Dataset(source, preprocess, seed=seed, val=val)
+    dataset = Dataset(source, preprocess, seed=wanted.seed, val=val)
     few = for_few(dataset.counts()["train"], max(shape[1:], default=0)) if entry.few else {}
     hints = _hints(source, name)
     arguments = dict(arguments or {})
@@ -274,7 +288,7 @@ class _Keeper:
         self.best = self.recipe.keep == "best" or (self.recipe.keep == "auto" and self.recipe.patience > 0)
         self.lowest, self.since, self.number = float("inf"), 0, 0
         self.saved = time.monotonic()
-        self.weights = self._copy()
+        self.weights = self.trainer.weights()
 
     def take(self, epoch: Epoch) -> bool:
         """Note an epoch that went well -> whether to stop."""
@@ -282,7 +296,7 @@ class _Keeper:
         better = measured < self.lowest
         self.lowest, self.since = min(measured, self.lowest), 0 if better else self.since + 1
         if better or not self.best:
-            self.weights, self.number = self._copy(), epoch.epoch
+            self.weights, self.number = self.trainer.weights(), epoch.epoch
         if time.monotonic() - self.saved > SAVE_EVERY:
             self.save()
         return bool(self.recipe.patience) and self.since >= self.recipe.patience
@@ -292,10 +306,6 @@ class _Keeper:
         network.load_state_dict(self.weights)
         save_model(self.job.folder, self.job.card, network)
         self.saved = time.monotonic()
-
-    def _copy(self) -> dict[str, Any]:
-        with self.trainer.kept():
-            return {k: v.detach().clone() for k, v in self.trainer.model.network.state_dict().items()}
 
 
 class _Board:
@@ -382,6 +392,13 @@ def native_bf16(device: str) -> bool:
     # Private names: a version without them is taken for a processor without the instructions.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+def _usual(source: Source, engine: str) -> str:
+    """The network where none is named. NumPy takes the LeNet for pictures: our own networks ask for more steps."""
+    if engine == "numpy" and source.kind == "picture":
+        return "lenet5"
+    return str(source.hints.get("network") or zoo.default_for(source.kind, source.shape))
 
 
 def _hints(source: Source, network: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The training loop: a generator that yields an Epoch after each pass; the caller decides what then.
 
 All randomness is a function of (seed, epoch, step): the order, the augmentation, the dropout. The test part is not
-seen here; `val` is what choices are made on.
+seen here; `val` is what choices are made on. The loop is one; what computes a step is an Engine.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,9 +20,9 @@ from hubel.data import Split
 from hubel.data.augment import Augment, mirrored_first
 from hubel.data.batches import batches, steps_in
 from hubel.errors import Diverged
+from hubel.training.engine import Engine
 from hubel.training.recipe import Recipe
-from hubel.training.steps import Average, Loss, Optimizer, balanced, learning_rate
-from hubel.zoo.pixels import Pixels
+from hubel.training.steps import learning_rate
 
 # A pass over the data yields at most this many Epochs in all: 10,000 epochs over 8 points must not write 10,000 lines.
 MOST_EPOCHS_TOLD = 500
@@ -62,28 +61,20 @@ class Epoch:
 
 
 class Trainer:
-    """A network, its data and its recipe, ready to learn.
+    """An engine, its data and its recipe, ready to learn.
 
-    model: the wrapped network; train, val: parts in hand (val may be empty)
-    epochs() learns; kept() is a context in which the model holds the weights that would be saved now.
+    engine: the network, and what computes a step of it; train, val: parts in hand (val may be empty)
+    epochs() learns; weights() are those that would be saved now.
     """
 
     def __init__(
-        self, model: Pixels, train: Split, val: Split, recipe: Recipe, *, augment: Augment | None = None,
-        regress: bool = False, outputs: int, device: str = "cpu", bf16: bool = False,
+        self, engine: Engine, train: Split, val: Split, recipe: Recipe, *, augment: Augment | None = None,
+        regress: bool = False,
     ) -> None:  # fmt: skip
-        self.model, self.recipe, self.augment, self.regress = model, recipe, augment, regress
-        self.device, self.bf16 = torch.device(device), bf16
-        self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.inputs, self.targets = self._resident(train)
-        self.val_inputs, self.val_targets = self._resident(val)
+        self.engine, self.recipe, self.augment, self.regress = engine, recipe, augment, regress
+        self.inputs, self.targets = engine.place(train.inputs), engine.place(train.targets)
+        self.val_inputs, self.val_targets = engine.place(val.inputs), engine.place(val.targets)
         self.mirrored = mirrored_first(len(self.inputs), recipe.seed)
-        weight = balanced(self.targets, outputs).to(self.device) if recipe.balance and not regress else None
-        self.loss = Loss(
-            recipe.loss, outputs, regress=regress, smoothing=recipe.label_smoothing, weight=weight
-        )
-        self.optimizer = Optimizer(model.network, recipe)
-        self.average = Average(model.network, recipe.ema) if recipe.ema else None
         self.per_epoch = steps_in(len(self.inputs), recipe.batch)
         self.steps = recipe.epochs * self.per_epoch
         self.step, self.lr = 0, 0.0
@@ -94,7 +85,6 @@ class Trainer:
         every = max(1, self.recipe.epochs // MOST_EPOCHS_TOLD)
         tally = _Tally()
         for number in range(1, self.recipe.epochs + 1):
-            self.model.train()
             order = batches(
                 len(self.inputs),
                 self.recipe.batch,
@@ -119,47 +109,36 @@ class Trainer:
         """One step of gradient descent on these items -> loss and count of right answers, as tensors on the device."""
         seed = (self.recipe.seed, epoch, batch)
         lr = self.lr = learning_rate(self.recipe, self.step, self.steps)
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))  # dropout
         picked = torch.from_numpy(indices).to(self.inputs.device)
         x, target = self._ready(self.inputs[picked]), self.targets[picked]
         if self.augment:
             mirrored = self.mirrored[indices] ^ (epoch % 2 == 0) if self.augment.flip else None
-            x = self.augment(x, (*seed, 1), mirrored).contiguous(memory_format=torch.channels_last)
-        with self._arithmetic():
-            z = self.model(x)  # (N, K)
-        loss = self.loss(z.float(), target)
-        if self.device.type == "cpu" and not math.isfinite(loss.item()):
+            x = self.augment(x, (*seed, 1), mirrored)
+        drawn = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
+        loss, right = self.engine.forward(x, target, drawn)
+        if self.engine.prompt and not math.isfinite(loss.item()):
             raise self._diverged(loss.item(), epoch, lr)
-        self.optimizer.zero_grad()
-        loss.backward()
-        if self.recipe.clip:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-        self.optimizer.step(lr)
-        if self.average:
-            self.average.update()
+        self.engine.step(lr)
         self.step += 1
-        right = loss.new_zeros(()) if self.regress else (z.detach().argmax(1) == target).sum()
-        return loss.detach(), right
+        return loss, right
 
-    def kept(self) -> AbstractContextManager[None]:
-        """Inside, the model holds the averaged weights, where there are any."""
-        return _Swapped(self.average) if self.average else nullcontext()
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the weights that would be saved now: the averaged ones, where there are any."""
+        with self.engine.kept():
+            return self.engine.weights()
 
     def validate(self) -> tuple[float | None, float | None]:
         """Loss and accuracy over the validation part, with the weights that would be kept; None where there is none."""
-        if not len(self.val_inputs):
+        count = len(self.val_inputs)
+        if not count:
             return None, None
-        self.model.eval()
         total, right = 0.0, 0
-        with torch.inference_mode(), self.kept():
-            for start in range(0, len(self.val_inputs), EVALUATION_CHUNK):
+        with self.engine.kept():
+            for start in range(0, count, EVALUATION_CHUNK):
                 chosen = slice(start, start + EVALUATION_CHUNK)
                 target = self.val_targets[chosen]
-                with self._arithmetic():
-                    z = self.model(self._ready(self.val_inputs[chosen])).float()
-                total += self.loss(z, target).item() * len(target)
-                right += 0 if self.regress else int((z.argmax(1) == target).sum())
-        count = len(self.val_inputs)
+                loss, hits = self.engine.examine(self._ready(self.val_inputs[chosen]), target)
+                total, right = total + loss * len(target), right + hits
         return total / count, None if self.regress else right / count
 
     def _told(self, number: int, tally: _Tally, *, whole: bool) -> Epoch:
@@ -179,21 +158,9 @@ class Trainer:
             f"Try a smaller --lr (say {self.recipe.lr / 10:.2g}), --clip 1, or --warmup 0.1"
         )
 
-    def _resident(self, split: Split) -> tuple[Tensor, Tensor]:
-        """The whole part as tensors on the device; pictures stay uint8."""
-        inputs = torch.from_numpy(np.array(split.inputs)).to(
-            self.device
-        )  # a copy: a cache on disk is read-only
-        if inputs.dim() == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return inputs, torch.from_numpy(np.array(split.targets)).to(self.device)
-
     def _ready(self, inputs: Tensor) -> Tensor:
         """Pixels 0..255 to 0..1; numbers as they are."""
         return inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.float()
-
-    def _arithmetic(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
 
 class _Tally:
@@ -216,16 +183,3 @@ class _Tally:
         self.seconds = time.perf_counter() - self.started
         loss = float(losses @ torch.tensor(self.sizes, dtype=torch.float64)) / self.count
         return loss, float(torch.stack(self.rights).sum()) / self.count
-
-
-class _Swapped(AbstractContextManager[None]):
-    """The averaged weights in the model, given back on the way out, also when the body fails."""
-
-    def __init__(self, average: Average) -> None:
-        self.average = average
-
-    def __enter__(self) -> None:
-        self.average.swap()
-
-    def __exit__(self, *_: object) -> None:
-        self.average.swap()

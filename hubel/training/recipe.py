@@ -22,6 +22,7 @@ LOSSES = ("auto", "cross-entropy", "bce", "mse")
 SCHEDULES = ("constant", "step", "cosine", "one-cycle")
 PRECISIONS = ("auto", "fp32", "bf16")
 KEEPS = ("auto", "last", "best")
+ENGINES = ("torch", "numpy")
 
 # Where the user names an optimizer and no learning rate, the recipe's own rate (for another optimizer) would be wrong.
 USUAL_LR = {
@@ -70,9 +71,10 @@ class Recipe:
     keep: str = setting("auto", KEPT, "weights to keep: last, or best by validation loss; auto = best with patience, else last")
     ema: float = setting(0.0, KEPT, "decay per step of an average of the weights, which is kept instead; 0 = none")
 
+    engine: str = setting("torch", ARITHMETIC, "torch, or numpy: every step by the definitions, on the processor")
     precision: str = setting("auto", ARITHMETIC, "fp32, bf16; auto = bf16 where the machine computes it natively and the network gains")
     device: str = setting("auto", ARITHMETIC, "cpu, cuda, cuda:1, mps; auto = the fastest there is")
-    threads: int = setting(0, ARITHMETIC, "processor threads; 0 = PyTorch's choice")
+    threads: int = setting(0, ARITHMETIC, "processor threads; 0 = the engine's choice")
 
     shift: float = setting(0.0, AUGMENT, "move by up to so many pixels each way")
     rotate: float = setting(0.0, AUGMENT, "turn by up to so many degrees each way")
@@ -93,6 +95,7 @@ class Recipe:
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("keep", self.keep, KEEPS)
+        _one_of("engine", self.engine, ENGINES)
         at_least = {
             "epochs": 0, "batch": 0, "seed": 0, "clip": 0, "patience": 0, "weight_decay": 0, "threads": 0, "lr": 0,
             "shift": 0, "rotate": 0, "scale": 0, "crop": 0, "cutout": 0, "brightness": 0, "colour_pca": 0, "multiscale": 0,
@@ -117,6 +120,20 @@ class Recipe:
                 raise InputError(f"{name} is a share and must lie in [0, 1), got {getattr(self, name)}")
         if self.seed >= 2**63:
             raise InputError(f"seed must be under 2**63, got {self.seed}")
+        if self.engine == "numpy":
+            self._check_numpy()
+
+    def _check_numpy(self) -> None:
+        for name, taken, why in (
+            ("precision", "fp32", "NumPy has no bfloat16"),
+            ("device", "cpu", "NumPy computes on the processor"),
+        ):
+            value = getattr(self, name)
+            if value not in ("auto", taken):
+                raise InputError(
+                    f"--engine numpy does not go with --{name} {value}: {why}. "
+                    f"Leave one of the two out, or say --{name} {taken}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}

@@ -29,7 +29,7 @@ FLAGS = {
     "schedule": "step", "warmup": 0.25, "milestones": (0.25, 0.6, 0.9), "gamma": 0.3,
     "loss": "bce", "label_smoothing": 0.05, "balance": True,
     "patience": 4, "keep": "best", "ema": 0.7,
-    "precision": "fp32", "device": "cpu", "threads": 1,
+    "engine": "numpy", "precision": "fp32", "device": "cpu", "threads": 1,
     "shift": 1.5, "rotate": 11.0, "scale": 0.1, "flip": True, "crop": 1, "multiscale": 0.2, "cutout": 3,
     "brightness": 0.15, "colour_pca": 0.05,
     "mirror": True,
@@ -110,6 +110,15 @@ def test_it_tells_what_was_reached_and_what_to_do_next(cli, tmp_path):
 
 def rows(csv) -> list[str]:
     return csv.read_text("utf-8").splitlines()[1:]
+
+
+def test_it_says_who_computes_and_what_does_not_go_together(cli, tmp_path):
+    said = cli(*TINY, "--engine", "numpy", "--epochs", 1, "--out", tmp_path / "run")
+    assert said.code == 0 and "fp32 in NumPy" in said.out and "accuracy " in said.out, said.err
+    assert settings(tmp_path / "run")["recipe"]["engine"] == "numpy"
+    said = cli(*TINY, "--engine", "numpy", "--device", "cuda", "--out", tmp_path / "none")
+    assert said.code == 2 and "--engine numpy does not go with --device cuda" in said.err
+    assert not (tmp_path / "none").exists()
 
 
 def test_json_and_nothing_else(cli, tmp_path):

@@ -159,9 +159,9 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(tmp_path):
     job.begin()
     epochs = job.epochs()
     next(epochs)
-    good = {k: v.clone() for k, v in job.trainer.model.network.state_dict().items()}
+    good = {k: v.clone() for k, v in job.trainer.engine.model.network.state_dict().items()}
     with torch.no_grad():
-        next(job.trainer.model.parameters()).fill_(float("inf"))
+        next(job.trainer.engine.model.parameters()).fill_(float("inf"))
     with pytest.raises(Diverged) as told:
         next(epochs)
     assert told.value.exit_code == 4
@@ -209,7 +209,7 @@ def test_a_signal_ends_the_loop_after_the_step_and_saves(tmp_path, number, error
     with pytest.raises(error, match=r"at step 13 of 500; what was learnt is saved in") as told:
         list(job.epochs(progress))
     assert told.value.exit_code == code and signal.getsignal(number) == before
-    live = job.trainer.model.network.state_dict()
+    live = job.trainer.engine.model.network.state_dict()
     assert all(torch.equal(live[k], v) for k, v in job.run().model.network.state_dict().items())
     assert [row["epoch"] for row in job.run().history] == [1]  # the second one was cut short
 
@@ -222,7 +222,7 @@ def test_patience_stops_and_the_best_is_kept(tmp_path, monkeypatch):
 
     def validate(self):
         loss = next(losses)
-        seen[loss] = {k: v.clone() for k, v in self.model.network.state_dict().items()}
+        seen[loss] = {k: v.clone() for k, v in self.engine.model.network.state_dict().items()}
         return loss, 0.5
 
     monkeypatch.setattr(Trainer, "validate", validate)

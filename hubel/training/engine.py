@@ -1,0 +1,45 @@
+"""What the training loop asks of those who compute a step: torch_engine, and numpy_engine by the definitions."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from hubel.zoo.pixels import Pixels
+
+
+class Engine(Protocol):
+    """A network that learns: its weights, its loss, its optimizer, and the average of the weights where one is kept.
+
+    x: (N, C, H, W) pixels in 0..1, or (N, D) numbers, float   target: (N,) int64, or (N, T) float in a regression
+    model: the network in its wrapper   arithmetic: how it is computed, in words
+    prompt: whether a loss is known at once; a GPU is not waited for
+    """
+
+    model: Pixels
+    arithmetic: str
+    prompt: bool
+
+    def at_work(self) -> AbstractContextManager[Any]:
+        """Inside, the processor is set as training wants it."""
+
+    def place(self, values: np.ndarray) -> Tensor:
+        """A whole part of the data, copied to where batches are taken from it."""
+
+    def forward(self, x: Tensor, target: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """The loss of a batch, and how many of its answers are right (0 in a regression). seed: of dropout"""
+
+    def step(self, lr: float) -> None:
+        """One step of gradient descent on the loss that forward gave last."""
+
+    def kept(self) -> AbstractContextManager[Any]:
+        """Inside, the weights are those that would be saved now: the averaged ones, where there are any."""
+
+    def examine(self, x: Tensor, target: Tensor) -> tuple[float, int]:
+        """Loss and count of right answers, as the network answers when it is used; nothing is learnt."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the weights, by the names that the network has for them."""

@@ -1,0 +1,230 @@
+"""A step of training by the definitions alone: the network replayed on a tape, a loss on top, the way back, an update.
+
+It walks the path of torch_engine: same weights to begin with, same batches, same sums, in float32. PyTorch builds the
+network and hands over its first weights and the batches; from there to the new weights all is NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from torch import Tensor
+
+from hubel.definitions import (
+    OPTIMIZERS,
+    START,
+    Node,
+    Tape,
+    binary_cross_entropy_with_logits,
+    cross_entropy_with_logits,
+    log_softmax,
+    mean_squared_error,
+    multiply,
+    one_hot,
+    softmax,
+    total,
+)  # fmt: skip
+from hubel.definitions.windows import Array
+from hubel.replay import Program, Replay
+from hubel.training.recipe import Recipe
+from hubel.zoo.pixels import Pixels
+
+Arrays = Mapping[str, Array]
+PIECE = 100  # items per pass where nothing is learnt: a tape keeps every value, so more of them would need more memory
+
+
+class NumpyEngine:
+    """See Engine. The weights live in `program`; `model` has them as they were when weights() was last asked.
+
+    weight: (K,) per class, for `balance`
+    """
+
+    arithmetic = "fp32 in NumPy"
+    prompt = True
+
+    def __init__(
+        self, model: Pixels, recipe: Recipe, *, outputs: int, regress: bool = False, weight: Tensor | None = None
+    ) -> None:  # fmt: skip
+        self.model, self.recipe, self.regress = model, recipe, regress
+        self.program, self.answering = (Program(model, training=learning) for learning in (True, False))
+        self.loss = Loss(
+            recipe.loss, outputs, regress=regress, smoothing=recipe.label_smoothing,
+            weight=None if weight is None else weight.numpy(),
+        )  # fmt: skip
+        self.optimizer = Optimizer(self.program.parameters, recipe)
+        self.average = Average(self._state(), recipe.ema) if recipe.ema else None
+        self.at_hand: tuple[Replay, Node] | None = None  # the pass that step() learns from, and its loss
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """NumPy's matrix products take as many threads as the recipe says; denormals, which are slow, count as 0."""
+        torch.set_flush_denormal(True)  # of the processor, for NumPy as for PyTorch
+        try:
+            with threadpool_limits(self.recipe.threads or None, user_api="blas"):
+                yield
+        finally:
+            torch.set_flush_denormal(False)
+
+    def place(self, values: Array) -> Tensor:
+        return torch.from_numpy(np.array(values))  # a copy: a cache on disk is read-only
+
+    def forward(self, x: Tensor, target: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        labels = target.numpy()
+        with np.errstate(all="ignore"):  # a loss that is not finite is told by the loop
+            found = self.program.run(np.ascontiguousarray(x.numpy()), seed=seed)
+            loss = self.loss(found.output, labels)
+        self.at_hand = found, loss
+        return torch.tensor(float(loss.value)), torch.tensor(self._right(found.output.value, labels))
+
+    def step(self, lr: float) -> None:
+        assert self.at_hand is not None
+        (found, loss), self.at_hand = self.at_hand, None
+        with np.errstate(all="ignore"):
+            slopes = found.slopes(loss)
+            if self.recipe.clip:
+                slopes = clipped(slopes, self.recipe.clip)
+            self._put({**self.optimizer.step(self.program.parameters, slopes, lr), **found.buffers})
+            if self.average:
+                self.average.update(self._state())
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        if self.average is None:
+            yield
+            return
+        live = self._state()
+        self._put(self.average.values)
+        try:
+            yield
+        finally:
+            self._put(live)
+
+    def examine(self, x: Tensor, target: Tensor) -> tuple[float, int]:
+        pixels, labels = np.ascontiguousarray(x.numpy()), target.numpy()
+        self.answering.parameters.update(self.program.parameters)
+        self.answering.buffers.update(self.program.buffers)
+        with np.errstate(all="ignore"):
+            pieces = (pixels[start : start + PIECE] for start in range(0, len(pixels), PIECE))
+            z = np.concatenate([self.answering.run(piece).output.value for piece in pieces])  # (N, K)
+            return float(self.loss(Tape().leaf(z), labels).value), self._right(z, labels)
+
+    @torch.no_grad()
+    def weights(self) -> dict[str, Tensor]:
+        stored, live = self.model.network.state_dict(), self._state()
+        for name, tensor in stored.items():
+            if name in live:  # a shared weight has one name here and several there
+                tensor.copy_(torch.from_numpy(np.asarray(live[name])))
+        return {name: tensor.clone() for name, tensor in stored.items()}
+
+    def _state(self) -> dict[str, Array]:
+        return {**self.program.parameters, **self.program.buffers}
+
+    def _put(self, values: Arrays) -> None:
+        for held in (self.program.parameters, self.program.buffers):
+            held.update({name: values[name] for name in held if name in values})
+
+    def _right(self, z: Array, labels: Array) -> int:
+        return 0 if self.regress else int((z.argmax(1) == labels).sum())
+
+
+class Loss:
+    """The mean loss of a batch as a node on the tape of its answers: the sums of training.steps.Loss.
+
+    weight: (K,) per class, for `balance`; the mean is then weighted, sum w_n l_n / sum w_n
+    """
+
+    def __init__(
+        self, name: str, outputs: int, *, regress: bool, smoothing: float = 0.0, weight: Array | None = None
+    ) -> None:
+        self.name = "mse" if regress else "cross-entropy" if name == "auto" else name
+        self.outputs, self.regress, self.smoothing, self.weight = outputs, regress, smoothing, weight
+
+    def __call__(self, z: Node, target: Array) -> Node:
+        """z: (N, K) logits   target: (N,) int64, or (N, T) float when regress   ->   ()"""
+        apply = z.tape.apply
+        if self.regress:
+            return apply(mean_squared_error, z, target)
+        t = one_hot(target, self.outputs, z.value.dtype.type)  # (N, K)
+        t = t * (1 - self.smoothing) + self.smoothing / self.outputs
+        if self.weight is not None:
+            return self._weighed(z, t, self.weight, self.weight[target])
+        match self.name:
+            case "cross-entropy":
+                return apply(cross_entropy_with_logits, z, t)
+            case "bce":
+                return apply(binary_cross_entropy_with_logits, z, t)
+            case _:
+                return apply(mean_squared_error, apply(softmax, z), t)
+
+    def _weighed(self, z: Node, t: Array, weight: Array, each: Array) -> Node:
+        """The same, weighted. each: (N,) the weights of the items; the definitions divide by N, not by their sum."""
+        apply, scale = z.tape.apply, len(t) / each.sum()
+        match self.name:
+            case (
+                "cross-entropy"
+            ):  # as in PyTorch, what smoothing gives to a class has the weight of that class
+                return apply(cross_entropy_with_logits, z, t * (weight * scale))
+            case (
+                "bce"
+            ):  # it is the categorical one of logits 0 for no and z for yes, which is linear in its target
+                answers = apply(multiply, z, np.array([0, 1], t.dtype)[:, None, None])  # (2, N, K)
+                wanted = np.stack([1 - t, t]) * (each * scale)[:, None]
+                return apply(total, apply(log_softmax, answers, axis=0) * (-wanted / t.size))
+            case _:
+                root = np.sqrt(each * scale)[:, None]  # (N, 1), as what is weighed is squared
+                return apply(mean_squared_error, apply(softmax, z) * root, t * root)
+
+
+class Optimizer:
+    """Steps of a definition from OPTIMIZERS. Weight decay touches matrices and kernels only, not biases and norms."""
+
+    def __init__(self, parameters: Arrays, recipe: Recipe) -> None:
+        r = recipe
+        self.function = OPTIMIZERS["gd" if r.optimizer == "sgd" else r.optimizer]
+        inertia, adaptive = {"momentum": r.momentum}, {"beta1": r.beta1, "beta2": r.beta2}
+        self.settings: dict[str, float] = {
+            "momentum": inertia, "nesterov": inertia, "rmsprop": {"rho": r.rho}, "adam": adaptive, "adamw": adaptive,
+        }.get(r.optimizer, {})  # fmt: skip
+        decayed = [name for name, p in parameters.items() if p.ndim >= 2]
+        others = [name for name in parameters if name not in decayed]
+        self.groups = [(names, decay, START) for names, decay in ((decayed, r.weight_decay), (others, 0.0))]
+
+    def step(self, parameters: Arrays, slopes: Arrays, lr: float) -> dict[str, Array]:
+        """The parameters after one step; those that were given are left as they are."""
+        after: dict[str, Array] = {}
+        groups = []
+        for names, decay, state in self.groups:
+            p, g = ({name: arrays[name] for name in names} for arrays in (parameters, slopes))
+            made = self.function(p, g, state, rate=lr, decay=decay, **self.settings)
+            after |= made.parameters
+            groups.append((names, decay, made.state))
+        self.groups = groups
+        return after
+
+
+class Average:
+    """Exponential moving average of weights and statistics, as in training.steps.Average.
+
+    a <- d a + (1 - d) w after every step, with d = min(decay, (1 + n) / (10 + n))
+    """
+
+    def __init__(self, values: Arrays, decay: float) -> None:
+        self.decay, self.count = decay, 0
+        self.values = {name: v for name, v in values.items() if np.issubdtype(v.dtype, np.floating)}
+
+    def update(self, live: Arrays) -> None:
+        self.count += 1
+        d = min(self.decay, (1 + self.count) / (10 + self.count))
+        self.values = {name: a + (1 - d) * (live[name] - a) for name, a in self.values.items()}
+
+
+def clipped(slopes: Arrays, most: float) -> dict[str, Any]:
+    """The gradients, made smaller by one factor where the norm of all of them together is over `most`."""
+    norm = np.sqrt(sum(float(np.vdot(g, g)) for g in slopes.values()))
+    factor = min(1.0, most / (norm + 1e-6))  # the small number is PyTorch's
+    return {name: g * g.dtype.type(factor) for name, g in slopes.items()} if factor < 1 else dict(slopes)

@@ -1,0 +1,111 @@
+"""A step of training with PyTorch: autograd, fused optimizers, any device, bfloat16 where it was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hubel.training.recipe import Recipe
+from hubel.training.steps import Average, Loss, Optimizer
+from hubel.zoo.pixels import Pixels
+
+
+class TorchEngine:
+    """See Engine. The weights live in `model`, on the device, channels last.
+
+    weight: (K,) per class, for `balance`
+    """
+
+    def __init__(
+        self, model: Pixels, recipe: Recipe, *, outputs: int, regress: bool = False, weight: Tensor | None = None,
+        device: str = "cpu", bf16: bool = False,
+    ) -> None:  # fmt: skip
+        self.model, self.recipe, self.regress = model, recipe, regress
+        self.device, self.bf16 = torch.device(device), bf16
+        self.prompt = self.device.type == "cpu"
+        self.arithmetic = f"{'bf16' if bf16 else 'fp32'} on {self.device}"
+        self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss = Loss(
+            recipe.loss, outputs, regress=regress, smoothing=recipe.label_smoothing,
+            weight=None if weight is None else weight.to(self.device),
+        )  # fmt: skip
+        self.optimizer = Optimizer(model.network, recipe)
+        self.average = Average(model.network, recipe.ema) if recipe.ema else None
+        self.at_hand: Tensor | None = None  # the loss of the batch that step() learns from
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Late in training many gradients are denormal, and each of those costs a hundred cycles."""
+        torch.set_flush_denormal(True)
+        try:
+            yield
+        finally:
+            torch.set_flush_denormal(False)  # others in this process may count on them
+
+    def place(self, values: np.ndarray) -> Tensor:
+        """The whole part on the device; pictures stay uint8."""
+        placed = torch.from_numpy(np.array(values)).to(self.device)  # a copy: a cache on disk is read-only
+        return placed.contiguous(memory_format=torch.channels_last) if placed.dim() == 4 else placed
+
+    def forward(self, x: Tensor, target: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        if not self.model.training:
+            self.model.train()
+        torch.manual_seed(seed)
+        z = self._answers(x)  # (N, K)
+        self.at_hand = loss = self.loss(z, target)
+        right = loss.new_zeros(()) if self.regress else (z.detach().argmax(1) == target).sum()
+        return loss.detach(), right
+
+    def step(self, lr: float) -> None:
+        assert self.at_hand is not None
+        self.optimizer.zero_grad()
+        self.at_hand.backward()
+        self.at_hand = None
+        if self.recipe.clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.optimizer.step(lr)
+        if self.average:
+            self.average.update()
+
+    def kept(self) -> AbstractContextManager[None]:
+        return _Swapped(self.average) if self.average else nullcontext()
+
+    @torch.inference_mode()
+    def examine(self, x: Tensor, target: Tensor) -> tuple[float, int]:
+        if self.model.training:
+            self.model.eval()
+        z = self._answers(x)
+        right = 0 if self.regress else int((z.argmax(1) == target).sum())
+        return self.loss(z, target).item(), right
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name: t.detach().clone() for name, t in self.model.network.state_dict().items()}
+
+    def _answers(self, x: Tensor) -> Tensor:
+        """(N, K) logits in float32, whatever they were computed in."""
+        if x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with self._arithmetic():
+            z: Tensor = self.model(x)
+        return z.float()
+
+    def _arithmetic(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+
+class _Swapped(AbstractContextManager[None]):
+    """The averaged weights in the model, given back on the way out, also when the body fails."""
+
+    def __init__(self, average: Average) -> None:
+        self.average = average
+
+    def __enter__(self) -> None:
+        self.average.swap()
+
+    def __exit__(self, *_: object) -> None:
+        self.average.swap()
