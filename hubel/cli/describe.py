@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def describe(
     what: Annotated[str, typer.Argument(metavar="NETWORK|RUN", autocompletion=complete.networks_and_runs, help="A network of the zoo, or a run folder.")],
-    classes: Annotated[int, typer.Option(help="Of a network: how many classes.")] = 10,
+    classes: Annotated[int | None, typer.Option(help="Of a network: how many classes; the paper's by default.")] = None,
     size: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Of a network: its input, as 3x64x64.")] = None,
     hidden: Annotated[str | None, typer.Option(help="Of mlp: sizes of its hidden layers.")] = None,
     arg: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any other argument of the network.")] = None,
@@ -47,7 +47,7 @@ def describe(
 
 
 def _find(
-    what: str, classes: int, size: str | None, hidden: str | None, arg: list[str]
+    what: str, classes: int | None, size: str | None, hidden: str | None, arg: list[str]
 ) -> tuple[nn.Module, tuple[int, ...], dict[str, Any]]:
     from hubel import zoo
     from hubel.cli.train import _arguments

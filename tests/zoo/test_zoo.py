@@ -30,8 +30,9 @@ def test_every_network_is_what_its_entry_says(name):
 @pytest.mark.parametrize("name", hubel.names())
 def test_every_network_can_be_traced(name):
     # Issue by issue, more is built on the graph: replay, receptive fields, export.
-    net = hubel.create(name).eval()
-    x = torch.randn(2, *zoo.ZOO[name].input)
+    net, shape = zoo.small(name)
+    net.eval()
+    x = torch.randn(2, *shape)
     torch.testing.assert_close(torch.fx.symbolic_trace(net)(x), net(x))
 
 

@@ -1,0 +1,88 @@
+"""What a line of the zoo says, and the ways in which a network's input follows from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hubel.errors import ShapeError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network of the zoo.
+
+    build: "module:Class" under hubel.zoo, called as Class(classes, input, **arguments)
+    input: the input shape of the paper, (C, H, W) or (D,), for which `parameters` holds
+    parameters: exact count of trainable numbers
+    source: paper, or "ours"
+    summary: one line for `hubel zoo`
+    takes: natural shape of the data -> the input shape that the network wants for it
+    recipe: the settings it is best trained with; presets: by name, over the recipe
+    normalize: False where its program feeds pixels as 0..1, so that mean and deviation are left out by default
+    few: whether its recipe changes where there are few items (training.recipe.for_few)
+    classes: the class count of the paper, for which `parameters` holds
+    multiply_adds: of one picture, as published; 0 where nobody said
+    year, published: of the paper, and the figure that it gives for itself
+    small: arguments of a small twin with every kind of layer (also classes, input), on which checks run in moments
+    bf16: whether it learns faster and no worse in bfloat16 where the machine multiplies it natively (measured)
+    """
+
+    build: str
+    input: Shape
+    parameters: int
+    source: str
+    summary: str
+    takes: Callable[[Shape], Shape]
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    bf16: bool = False
+    few: bool = False
+    normalize: bool = True
+    classes: int = 10
+    multiply_adds: int = 0
+    year: int = 0
+    published: str = ""
+    small: Mapping[str, Any] = field(default_factory=dict)
+
+
+def as_it_is(natural: Shape) -> Shape:
+    """The network takes the data's own size."""
+    return natural
+
+
+def sized(height: int, width: int) -> Callable[[Shape], Shape]:
+    """The network wants one size, whatever the data's."""
+
+    def takes(natural: Shape) -> Shape:
+        if len(natural) != 3:
+            raise ShapeError(
+                f"this network takes pictures of {height}x{width}, the data are vectors of {natural[0]} numbers"
+            )
+        return (natural[0], height, width)
+
+    return takes
+
+
+def within(least: int, most: int) -> Callable[[Shape], Shape]:
+    """The data's own size, brought to sides of `least` to `most` pixels; the aspect ratio is kept as well as it goes."""
+
+    def takes(natural: Shape) -> Shape:
+        channels, *sides = pictures(natural)
+        factor = min(1.0, most / max(sides))
+        height, width = (max(least, round(side * factor)) for side in sides)
+        return (channels, height, width)
+
+    return takes
+
+
+def pictures(natural: Shape) -> Shape:
+    """The data's own size, but pictures they must be."""
+    if len(natural) != 3:
+        raise ShapeError(
+            f"this network takes pictures, the data are vectors of {natural[0]} numbers; try --network mlp"
+        )
+    return natural
