@@ -68,7 +68,7 @@ def sized(height: int, width: int) -> Callable[[Shape], Shape]:
 
 
 def within(least: int, most: int) -> Callable[[Shape], Shape]:
-    """The data's own size, brought to sides of `least` to `most` pixels; the aspect ratio is kept as well as it goes."""
+    """The data's own size brought to sides of `least` to `most` pixels, the aspect ratio kept as well as it goes."""
 
     def takes(natural: Shape) -> Shape:
         channels, *sides = pictures(natural)
