@@ -50,12 +50,12 @@ def max_pool2d_backward(
     over = _over("max_pool2d", x, kernel, stride, padding, dilation, ceil)
     y = max_pool2d(x, kernel, stride, padding, dilation, ceil)
     dx = np.zeros((*x.shape[:2], *over.canvas), dy.dtype)
-    left = dy  # (N, C, H', W') not yet given to a cell
+    free = np.ones(y.shape, bool)  # (N, C, H', W'), the windows whose winner is not yet found
     seen = over.cells(over.pad(x, -np.inf))
     for (_, _, cell), (_, _, dcell) in zip(seen, over.cells(dx), strict=True):
-        won = cell == y
-        dcell += np.where(won, left, 0)  # += : where windows overlap, a cell can win several of them
-        left = np.where(won, 0, left)
+        won = (cell == y) & free
+        dcell += won * dy  # += : where windows overlap, a cell can win several of them
+        free &= ~won
     return (over.inside(dx),)
 
 
