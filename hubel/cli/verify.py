@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hubel.errors import HubelError
+from hubel.errors import HubelError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,10 +38,12 @@ def verify(
     networks: Annotated[
         bool, typer.Option("--networks/--no-networks", help="Whether networks are verified too.")
     ] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Of all numbers that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of all numbers that are drawn.")] = 0,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> None:
     """Hold every definition, and every network replayed through them, against PyTorch."""
+    if seed < 0:
+        raise InputError(f"--seed must be at least 0, got {seed}")
     import torch
 
     from hubel.cli import show

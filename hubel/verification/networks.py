@@ -17,13 +17,12 @@ from torch import Tensor, nn
 
 from hubel import zoo
 from hubel.definitions.windows import Array
-from hubel.errors import HubelError
 from hubel.replay import Program
 from hubel.verification.differences import Difference, Found, differences, largest
+from hubel.zoo.entry import Shape
 
 BATCH = 2
-SIDE = 32  # pixels: as few as most networks take, since the arithmetic of a layer is the same at every size
-WIDER = 5  # columns more than rows, so that a swapped H and W shows, in networks that take such pictures
+WIDER = 5  # columns more than rows, so that a swapped H and W shows
 
 # What a bias in front of a batch norm gets is 0 but for rounding. In a deep network the gradients of the first layers
 # are smaller than those of the last by orders, and are to be seen all the same.
@@ -34,7 +33,7 @@ def compared(name: str, seed: int) -> Iterator[Found]:
     """In use and in training, in float64 with all gradients and in float32 the output alone."""
     rng = np.random.default_rng(seed)
     try:
-        network, shape = _built(name, seed)
+        network, shape = built(name, seed)
         x = rng.standard_normal((BATCH, *shape))
         for precision in ("float64", "float32"):
             network.to(getattr(torch, precision))
@@ -45,40 +44,31 @@ def compared(name: str, seed: int) -> Iterator[Found]:
         yield Found("replay", "float64", raised, raised)
 
 
-def _built(name: str, seed: int) -> tuple[nn.Module, zoo.Shape]:
-    """The network in float64 with nothing in it that hides a mistake, and the input shape that it was built for.
+def built(name: str, seed: int) -> tuple[nn.Module, Shape]:
+    """The network, or its small twin where it is large, in float64; and the input shape that it was built for.
 
-    Weights that begin alike (a batch norm's scale of ones, biases of 0) are moved apart, and a batch has moved the
-    statistics away from mean 0 and variance 1.
+    Nothing in it hides a mistake: weights that begin alike (a batch norm's scale of ones, biases of 0) are moved apart,
+    and a batch has moved the statistics away from mean 0 and variance 1.
     """
-    with torch.random.fork_rng(devices=[]):
+    arguments = _arguments(zoo.lookup(name))
+    shape = arguments["input"]
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        for shape in _shapes(name):
-            try:
-                network = zoo.create(name, input=shape).double()
-                with torch.no_grad():
-                    for p in network.parameters():
-                        if (p == p.flatten()[0]).all():
-                            p.add_(0.1 * torch.randn_like(p))
-                    network.train()(torch.randn(BATCH, *shape, dtype=torch.float64))
-            except (HubelError, RuntimeError, ValueError):
-                if shape == zoo.lookup(name).input:
-                    raise
-            else:
-                return network, shape
-    raise AssertionError("the entry's own input is the last of the shapes")
+        network = zoo.create(name, **arguments).double()
+        for p in network.parameters():
+            if (p == p.flatten()[0]).all():
+                p.add_(0.1 * torch.randn_like(p))
+        network.train()(torch.randn(BATCH, *shape, dtype=torch.float64))
+    return network, shape
 
 
-def _shapes(name: str) -> Iterator[zoo.Shape]:
-    """What the network's Entry makes of small pictures, then of larger ones; last, its own input."""
-    entry = zoo.lookup(name)
-    if len(entry.input) == 3:
-        channels, *sides = entry.input
-        side = min(SIDE, *sides)
-        while side < max(SIDE + 1, *sides):
-            yield entry.takes((channels, side, side + WIDER))
-            side *= 2
-    yield entry.input
+def _arguments(entry: zoo.Entry) -> dict[str, Any]:
+    """The small twin's; where it says no input, the paper's, with more columns than rows if the network takes such."""
+    shape = entry.input
+    if len(shape) == 3:
+        channels, height, width = shape
+        shape = entry.takes((channels, height, width + WIDER))
+    return {"input": shape, **entry.small}
 
 
 def _replayed(
@@ -87,7 +77,7 @@ def _replayed(
     network.train(training)
     program = Program(network, training=training)  # before the pass, which moves statistics
     leaf = torch.tensor(x, requires_grad=True)
-    with _dropped(network, rng) as masks:
+    with dropped(network, rng) as masks:
         y = network(leaf)
     found = program.run(x, masks=masks)
     buffers = {n: b.numpy() for n, b in network.named_buffers()}
@@ -101,7 +91,7 @@ def _replayed(
         y.backward(torch.tensor(dy))
         gradients = found.gradients(dy=dy)
         parameters = dict(network.named_parameters())
-        names = [f"d {n}" for n in parameters] + ["d input"]
+        names = [*(f"d {n}" for n in parameters), "d input"]
         leaves = [*(found.parameters.get(n) for n in parameters), found.input]
         got = [None if node is None else gradients.get(node) for node in leaves]
         wanted = [None if p.grad is None else p.grad.numpy() for p in (*parameters.values(), leaf)]
@@ -111,7 +101,7 @@ def _replayed(
 
 
 @contextmanager
-def _dropped(network: nn.Module, rng: np.random.Generator) -> Iterator[dict[str, Array]]:
+def dropped(network: nn.Module, rng: np.random.Generator) -> Iterator[dict[str, Array]]:
     """While this lasts, dropout in training draws its masks from `rng`, and they stand in the dictionary by layer."""
     masks: dict[str, Array] = {}
     kinds = (nn.Dropout, nn.Dropout2d)
@@ -132,9 +122,9 @@ def _dropped(network: nn.Module, rng: np.random.Generator) -> Iterator[dict[str,
 def _dropping(name: str, p: float, rng: np.random.Generator, masks: dict[str, Array]) -> Any:
     """A hook that draws the mask of one layer, whole maps for Dropout2d, and gives x mask / (1 - p)."""
 
-    def dropped(layer: nn.Module, _: Any, x: Tensor) -> Tensor:
+    def hook(layer: nn.Module, _: Any, x: Tensor) -> Tensor:
         shape = (*x.shape[:2], 1, 1) if isinstance(layer, nn.Dropout2d) else x.shape
         masks[name] = (rng.random(shape) >= p).astype(x.detach().numpy().dtype)
         return x * torch.from_numpy(masks[name]) / (1 - p)
 
-    return dropped
+    return hook

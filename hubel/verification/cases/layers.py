@@ -1,4 +1,4 @@
-"""Cases of what a network is built of besides: dense layers, joining, normalisation, attention, recurrent cells."""
+"""Cases of what a network is built of besides: dense layers, normalisation, attention, recurrent cells."""
 
 from __future__ import annotations
 
@@ -7,27 +7,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn import functional as F
 
-from hubel.verification.case import Case, between, case, exactly, kept, normal, several, whole
-from hubel.zoo.lenet5 import RBF
+from hubel.verification.case import Case, between, case, exactly, kept, normal, whole
 
 # The third query may look nowhere: it gets zeros.
 MAY_LOOK = exactly([[True, False, True, True, False], [False, True, True, False, True], [False] * 5])
 
 
-def _taken(index: int) -> Any:
-    """With the others times 0: of what is not used at all autograd says None, and the definition zeros."""
-    return lambda values: values[index] + 0 * sum(v.sum() for v in values)
-
-
 def _dropped(p: float) -> Any:
     return lambda x, mask: x * mask.detach() / (1 - p)  # F.dropout draws a mask of its own, by this formula
-
-
-def _coded(x: Tensor, codes: Tensor) -> Any:
-    return functional_call(RBF(len(codes)), {"codes": codes}, (x,))
 
 
 def _batch(eps: float) -> Any:
@@ -51,6 +40,10 @@ def _instance(eps: float) -> Any:
     return lambda x, gamma, beta: F.instance_norm(x, weight=gamma, bias=beta, eps=eps)
 
 
+def _grouped(groups: int, eps: float) -> Any:
+    return lambda x, gamma, beta: F.group_norm(x, groups, gamma, beta, eps)
+
+
 def _layer(*shape: int, eps: float = 1e-5) -> Any:
     return lambda x, gamma, beta: F.layer_norm(x, shape, gamma, beta, eps)
 
@@ -69,19 +62,6 @@ _vectors = (normal(4), normal(4))  # gamma and beta
 _statistics = (normal(4), between(0.3, 2, 4))  # mean and variance
 
 CASES: dict[str, list[Case]] = {
-    "concatenate": [
-        case("channels", lambda *a: torch.cat(a, 1), normal(2, 3, 2), normal(2, 1, 2), normal(2, 4, 2)),
-        case("another axis", lambda *a: torch.cat(a, 0), normal(2, 3), normal(1, 3), axis=0),
-        case("one part", lambda *a: torch.cat(a, 1), normal(2, 3)),
-    ],
-    "part": [
-        case("the second", _taken(1), several(normal(2, 3), normal(4)), index=1),
-        case("the last but two", _taken(-3), several(normal(2), normal(4), normal(3)), index=-3),
-    ],
-    "flatten": [
-        case("maps", partial(torch.flatten, start_dim=1), normal(2, 3, 4, 5)),
-        case("pictures", partial(torch.flatten, start_dim=2), normal(2, 3, 4, 5), start=2),
-    ],
     "linear": [
         case("rows", F.linear, normal(3, 4), normal(5, 4), normal(5)),
         case("square", F.linear, normal(4, 4), normal(4, 4), normal(4)),  # a transposed w still fits
@@ -96,7 +76,6 @@ CASES: dict[str, list[Case]] = {
         case("a half", _dropped(0.5), normal(3, 8), kept(0.5, 3, 8)),
         case("a fifth", _dropped(0.2), normal(3, 8), kept(0.8, 3, 8), p=0.2),
     ],
-    "rbf": [case("seven classes", _coded, normal(3, 5), normal(7, 5))],
     "standardise": [case("over a batch", _standardised, normal(3, 4, 5, 2), axes=(0, 2, 3), eps=0.3)],
     "batch_norm": [
         case("pictures", _batch(1e-5), normal(3, 4, 5, 2, mean=2.0), *_vectors),
@@ -122,6 +101,19 @@ CASES: dict[str, list[Case]] = {
         case("pictures", _instance(1e-5), normal(3, 4, 5, 2, mean=2.0), *_vectors),
         case("rows", _instance(0.3), normal(3, 4, 6), *_vectors, eps=0.3),
         case("no scale, no shift", _instance(1e-5), normal(3, 4, 5, 2), None, None),
+    ],
+    "group_norm": [
+        case("two groups", _grouped(2, 1e-5), normal(3, 4, 5, 2, mean=2.0), *_vectors, groups=2),
+        case("all as one", _grouped(1, 0.3), normal(3, 4, 6), *_vectors, eps=0.3),
+        case("no scale, no shift", _grouped(2, 1e-5), normal(3, 4, 5), None, None, groups=2),
+    ],
+    "rms_norm": [
+        case("the last axis", lambda x, g: F.rms_norm(x, (5,), g), normal(3, 4, 5, mean=1.0), normal(5)),
+        case(
+            "two axes", lambda x, g: F.rms_norm(x, (4, 5), g, 0.3),
+            normal(3, 4, 5), normal(4, 5), axes=2, eps=0.3,
+        ),
+        case("no scale", lambda x, _: F.rms_norm(x, (5,)), normal(3, 5), None),
     ],
     "local_response_norm": [
         case("AlexNet's", partial(F.local_response_norm, size=5), normal(2, 7, 3, 4, deviation=3.0)),

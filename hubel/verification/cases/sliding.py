@@ -1,4 +1,4 @@
-"""Cases of windows that slide: convolutions of all kinds, poolings.
+"""Cases of windows that slide: convolutions of all kinds, poolings; and pictures of another size.
 
 Pictures are never square, nor are kernels unless they are 1x1 or a rule is about that; strides are there that do not
 divide; paddings that differ from side to side.
@@ -11,12 +11,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from hubel.verification.case import Case, case, normal, ties
-from hubel.zoo.lenet5 import TABLE, PartialConv2d, Subsample
 
 Shape = tuple[int, ...]
 
@@ -60,7 +57,6 @@ UNEVEN: dict[str, Any] = {
     "padding": ((0, 1), (1, 0)),
 }  # (top, bottom), (left, right)
 AROUND = (1, 0, 0, 1)  # the same in F.pad's order: left, right, top, bottom
-SMALL_TABLE = ((0, 2), (1,), (0, 1, 2), (2, 1))  # not in order, and not all alike
 
 
 def _named(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,18 +107,40 @@ def _sum_pooled() -> list[Case]:
     return [case(c.what, partial(each, **_named(c.settings)), *c.draws, **c.settings) for c in _pooled(each)]
 
 
-def _partial(table: Any, maps: int) -> Any:
-    """The zoo's own module, with the case's kernels and biases in it."""
-    module = PartialConv2d(maps, table, 1)
-    return lambda x, w, b: functional_call(module, {"weight": w, "bias": b}, (x,))
+def _pooled_rows(fast: Any) -> list[Case]:
+    windows = {
+        "halves": {"kernel": 2},
+        "overlapping": {"kernel": 3, "stride": 2, "padding": 1},
+        "rounded up": {"kernel": 4, "stride": 3, "padding": 2, "ceil": True},
+    }
+    return [case(what, partial(fast, **_named(s)), normal(2, 3, 10), **s) for what, s in windows.items()]  # type: ignore[arg-type]
 
 
-def _subsampled(x: Tensor, a: Tensor, b: Tensor) -> Any:
-    return functional_call(Subsample(x.shape[1]), {"coefficient": a, "bias": b}, (x,))
+def _adaptive(fast: Any) -> list[Case]:
+    outs = (
+        1,
+        (7, 10),
+        (3, 4),
+        (9, 5),
+    )  # one part; every cell its own; parts that overlap; more parts than cells
+    return [
+        case(f"7 x 10 to {out}", partial(fast, output_size=out), normal(2, 3, 7, 10), out=out) for out in outs
+    ]
 
 
-def _thirds(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 3, divisor_override=1) * a[:, None, None] + b[:, None, None]
+def _resized(mode: str, **more: Any) -> list[Case]:
+    """Twice as large, not a multiple, and smaller. more: align_corners, which both sides call so."""
+    of = ", corners aligned" if more.get("align_corners") else ""
+    return [
+        case(
+            f"4 x 5 to {size}{of}",
+            partial(F.interpolate, size=size, mode=mode, **more),
+            normal(2, 3, 4, 5),
+            size=size,
+            **more,
+        )
+        for size in ((8, 10), (7, 9), (3, 2))
+    ]
 
 
 CASES: dict[str, list[Case]] = {
@@ -143,13 +161,6 @@ CASES: dict[str, list[Case]] = {
     "convolve2d": _slid(_flipped(F.conv2d), PICTURES),
     "convolve1d": _slid(_flipped(F.conv1d), ROWS),
     "conv_transpose2d": _slid(F.conv_transpose2d, STAMPS),
-    "partial_conv2d": [
-        case("C3", _partial(TABLE, 6), normal(2, 6, 6, 7), normal(60, 3, 2), normal(16)),
-        case(
-            "another table", _partial(SMALL_TABLE, 3),
-            normal(2, 3, 6, 5), normal(8, 3, 2), normal(4), table=SMALL_TABLE,
-        ),
-    ],
     "max_pool2d": _max_pooled(),
     "avg_pool2d": [
         *_pooled(F.avg_pool2d),
@@ -157,17 +168,27 @@ CASES: dict[str, list[Case]] = {
         case("each side its own", lambda x: F.avg_pool2d(F.pad(x, AROUND), 3, 2), normal(2, 3, 7, 10), **UNEVEN),
     ],
     "sum_pool2d": _sum_pooled(),
-    "subsample": [
-        case("halves", _subsampled, normal(2, 3, 6, 7), normal(3), normal(3)),
-        case("thirds", _thirds, normal(2, 3, 6, 7), normal(3), normal(3), kernel=3),
+    "max_pool1d": [
+        *_pooled_rows(F.max_pool1d),
+        case("ties", partial(F.max_pool1d, kernel_size=4), ties(2, 3, 10), kernel=4),
+    ],
+    "avg_pool1d": [
+        *_pooled_rows(F.avg_pool1d),
+        case(
+            "of the row alone", partial(F.avg_pool1d, kernel_size=4, stride=3, padding=2, count_include_pad=False),
+            normal(2, 3, 10), kernel=4, stride=3, padding=2, count_padding=False,
+        ),
     ],
     "global_avg_pool2d": [case("a rectangle", partial(F.adaptive_avg_pool2d, output_size=1), normal(2, 3, 4, 7))],
-    "adaptive_avg_pool2d": [
-        case(f"7 x 10 to {out}", partial(F.adaptive_avg_pool2d, output_size=out), normal(2, 3, 7, 10), out=out)
-        for out in (1, (7, 10), (3, 4), (9, 5))  # as it is; parts that overlap; more parts than cells
+    "adaptive_avg_pool2d": _adaptive(F.adaptive_avg_pool2d),
+    "adaptive_max_pool2d": [
+        *_adaptive(F.adaptive_max_pool2d),
+        case("ties", partial(F.adaptive_max_pool2d, output_size=(3, 4)), ties(2, 3, 7, 10), out=(3, 4)),
     ],
     "max_over_time": [
         case("no two alike", lambda x: F.max_pool1d(x, 7)[:, :, 0], normal(2, 3, 7)),
         case("ties", lambda x: F.max_pool1d(x, 9)[:, :, 0], ties(4, 3, 9)),
     ],
+    "upsample_nearest": _resized("nearest"),
+    "upsample_bilinear": [*_resized("bilinear"), *_resized("bilinear", align_corners=True)],
 }  # fmt: skip
