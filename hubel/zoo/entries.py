@@ -34,6 +34,9 @@ PLAIN = {
     "weight_decay": 0.0,
 }
 
+# Residual networks on small data: as COLOUR, in fewer epochs, as each costs more.
+RESIDUAL = {**COLOUR, "lr": 0.05, "batch": 64, "epochs": 15}
+
 ZOO: dict[str, Entry] = {
     "fast-digits": Entry(
         "fast:FastDigits", (1, 28, 28), 70_586, "ours",
@@ -70,5 +73,36 @@ ZOO: dict[str, Entry] = {
         "conv 32, pool, conv 64, pool, 1024", pictures,
         {"optimizer": "adam", "lr": 1e-4, "batch": 50, "epochs": 18, "schedule": "constant", "weight_decay": 0.0},
         normalize=False,
+    ),
+    # ---- residual networks
+    "resnet18": Entry(
+        "resnet:ResNet18", (3, 224, 224), 11_689_512, "He et al. 2015, arXiv:1512.03385",
+        "18 layers, two 3x3 a unit; --arg stem=small for 32x32", within(32, 224), RESIDUAL,
+        classes=1000, multiply_adds=1_814_000_000, year=2015, published="27.88 % top-1 (10 crops)",
+        small={"input": (3, 33, 35), "width": 0.125, "blocks": (1, 2, 1, 1), "classes": 5},
+    ),
+    "resnet34": Entry(
+        "resnet:ResNet34", (3, 224, 224), 21_797_672, "He et al. 2015, arXiv:1512.03385",
+        "34 layers, two 3x3 a unit", within(32, 224), RESIDUAL,
+        classes=1000, multiply_adds=3_664_000_000, year=2015, published="24.52 % top-1, 7.46 % top-5 (10 crops)",
+        small={"input": (3, 33, 35), "width": 0.125, "blocks": (1, 2, 1, 1), "classes": 5},
+    ),
+    "resnet50": Entry(
+        "resnet:ResNet50", (3, 224, 224), 25_557_032, "He et al. 2015, arXiv:1512.03385",
+        "50 layers, bottlenecks", within(32, 224), RESIDUAL,
+        classes=1000, multiply_adds=4_090_000_000, year=2015, published="22.85 % top-1, 6.71 % top-5 (10 crops)",
+        small={"input": (3, 33, 35), "width": 0.125, "blocks": (1, 2, 1, 1), "classes": 5},
+    ),
+    "resnet101": Entry(
+        "resnet:ResNet101", (3, 224, 224), 44_549_160, "He et al. 2015, arXiv:1512.03385",
+        "101 layers, bottlenecks", within(32, 224), RESIDUAL,
+        classes=1000, multiply_adds=7_800_000_000, year=2015, published="21.75 % top-1, 6.05 % top-5 (10 crops)",
+        small={"input": (3, 33, 35), "width": 0.125, "blocks": (1, 1, 2, 1), "classes": 5},
+    ),
+    "resnet152": Entry(
+        "resnet:ResNet152", (3, 224, 224), 60_192_808, "He et al. 2015, arXiv:1512.03385",
+        "152 layers, bottlenecks", within(32, 224), RESIDUAL,
+        classes=1000, multiply_adds=11_510_000_000, year=2015, published="21.43 % top-1, 5.71 % top-5 (10 crops); 3.57 % (six networks)",
+        small={"input": (3, 33, 35), "width": 0.125, "blocks": (1, 1, 2, 1), "classes": 5},
     ),
 }  # fmt: skip
