@@ -58,7 +58,7 @@ def verify(
         _table(rows)
     wrong = [row for row in rows if not row.ok]
     if wrong:
-        raise HubelError(_complaint(wrong, len(rows), torch.__version__))
+        raise HubelError(_complaint(wrong, len(rows), torch.__version__, seed))
     if not json_:
         show.say(_summary(rows))
 
@@ -100,8 +100,10 @@ def _cells(errors: Mapping[str, Errors], before: str = "") -> list[str]:
 
 
 def _short(error: float) -> str:
-    """0 -> '0'; 3.2e-06 -> '3e-6'; infinity, of what cannot be compared, '∞'."""
-    return "∞" if error == float("inf") else f"{error:.0e}".replace("e-0", "e-") if error else "0"
+    """0 -> '0'; 3.2e-06 -> '3e-6'; 0.96 -> '1'; infinity, of what cannot be compared, '∞'."""
+    if error == float("inf"):
+        return "∞"
+    return f"{error:.0e}".replace("e-0", "e-") if 0 < error < 0.1 else f"{error:.1g}"
 
 
 def _summary(rows: Sequence[Row]) -> str:
@@ -120,12 +122,13 @@ def _summary(rows: Sequence[Row]) -> str:
     return f"\n{counted}, {cases}: all within tolerance\nlargest error {', '.join(worst)}"
 
 
-def _complaint(wrong: Sequence[Row], count: int, version: str) -> str:
+def _complaint(wrong: Sequence[Row], count: int, version: str, seed: int) -> str:
     first, *others = wrong
     besides = f" Also beyond: {', '.join(row.name for row in others)}." if others else ""
     return (
         f"{first.name}: {first.wrong}. {len(wrong)} of {count} are beyond their tolerance with PyTorch {version}.{besides} "
-        f"Either the definition or PyTorch is wrong: see `hubel verify {first.name}`, and report it"
+        f"Either the definition or PyTorch is wrong: please report this line; "
+        f"`hubel verify {first.name} --seed {seed}` shows it again"
     )
 
 

@@ -61,7 +61,7 @@ def difference(where: str, got: Array | None, wanted: Array | None, floor: float
     if not (np.isfinite(got).all() and np.isfinite(wanted).all()):
         side = "PyTorch's" if np.isfinite(got).all() else "the definition's"
         return Difference(math.inf, f"{where}: {side} is not finite")
-    apart, size = float(np.abs(got - wanted).max(initial=0.0)), max(_size(wanted), floor)
+    apart, size = _size(np.subtract(got, wanted, dtype=float)), max(_size(wanted), floor)
     return Difference(0.0 if not apart else apart / size if size else math.inf, where)
 
 
@@ -79,4 +79,4 @@ def largest(found: Iterable[Difference]) -> Difference:
 
 
 def _size(array: Array) -> float:
-    return float(np.abs(array).max(initial=0.0))
+    return float(np.abs(array).max(initial=0))

@@ -64,20 +64,31 @@ def _compared(operation: Operation, case: Case, precision: str, rng: np.random.G
     arrays = [
         None if draw is None else _mapped(lambda a: _as(a, precision), draw(rng)) for draw in case.draws
     ]
-    before = [array.copy() for array in _flat(arrays)]
     leaves = [_mapped(_leaf, array) for array in arrays]
+    watched = _Watched(_flat(arrays))
     got, wanted = operation.forward(*arrays, **case.settings), case.fast(*leaves)
     names = ["the value"] if isinstance(wanted, Tensor) else [f"value {i}" for i in range(len(wanted))]
     forward = differences(names, _flat(got), [t.detach().numpy() for t in _flat(wanted)], SHARE)
-    backward = None
-    if operation.backward is not None:
-        dy = _mapped(lambda t: _as(rng.standard_normal(t.shape), precision), wanted)
-        torch.autograd.backward(_flat(wanted), [torch.tensor(d) for d in _flat(dy)])
-        given = operation.backward(dy, *arrays, **case.settings)
-        backward = largest(_gradients(operation, case, leaves, given))
-    if any((now != was).any() for now, was in zip(_flat(arrays), before, strict=True)):
-        forward.append(Difference(math.inf, "an input is written to"))
-    return Found(case.what, precision, largest(forward), backward)
+    forward.append(watched.difference("an input is written to"))
+    if operation.backward is None:
+        return Found(case.what, precision, largest(forward), None)
+    dy = _mapped(lambda t: _as(rng.standard_normal(t.shape), precision), wanted)
+    torch.autograd.backward(_flat(wanted), [torch.tensor(d) for d in _flat(dy)])
+    watched = _Watched(_flat([dy, arrays]))
+    backward = _gradients(operation, case, leaves, operation.backward(dy, *arrays, **case.settings))
+    backward.append(watched.difference("an input of the backward is written to"))
+    return Found(case.what, precision, largest(forward), largest(backward))
+
+
+class _Watched:
+    """Arrays that are to stay as they are."""
+
+    def __init__(self, arrays: Sequence[Array]) -> None:
+        self.arrays, self.before = arrays, [array.copy() for array in arrays]
+
+    def difference(self, told: str) -> Difference:
+        same = all(np.array_equal(now, was) for now, was in zip(self.arrays, self.before, strict=True))
+        return Difference() if same else Difference(math.inf, told)
 
 
 def _gradients(operation: Operation, case: Case, leaves: list[Any], given: Sequence[Any]) -> list[Difference]:

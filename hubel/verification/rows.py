@@ -78,10 +78,9 @@ def verify(
     everything = known(with_networks=with_networks)
     for name in names:
         if name not in everything:
+            left_out = not with_networks and name in zoo.names()
+            hint = "It is a network, and those are left out." if left_out else ""
             what = "operation or network" if with_networks else "operation"
-            hint = (
-                "" if with_networks or name not in zoo.names() else "It is a network, and those are left out."
-            )
             raise UnknownName(what, name, everything, hint=hint)
     chosen = [name for name in everything if not names or name in names]
     rows = []
@@ -122,10 +121,7 @@ def _beyond(found: Found, within: Errors) -> str:
     for difference, most in ((found.forward, within.forward), (found.backward, within.backward)):
         if difference is None or most is None or difference.error <= most:
             continue
-        off = (
-            ""
-            if math.isinf(difference.error)
-            else f" is off by {difference.error:.1e}, of which {most:.0e} is allowed"
-        )
-        return f"case '{found.what}' in {found.precision}: {difference.where}{off}"
+        off = f" is off by {difference.error:.2g}, of which {most:g} is allowed"
+        said = difference.where if math.isinf(difference.error) else difference.where + off
+        return f"case '{found.what}' in {found.precision}: {said}"
     return ""

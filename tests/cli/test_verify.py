@@ -93,13 +93,16 @@ def test_a_disagreement_is_our_bug_and_is_named_first(cli, broken):
     assert said.code == 1
     found = {line.split()[0]: line for line in lines(said) if line}
     assert found["relu"].endswith("✓") and found["conv1d"].endswith("✗") and found["max_pool2d"].endswith("✗")
+    assert found["conv1d"].split()[3] == found["conv1d"].split()[5] == "1"  # of dw, by its own size
     assert found["max_pool2d"].count("∞") == 4 and "within tolerance" not in said.out
     # dw is twice what it is: off by as much as its largest number
     assert said.err.startswith(
-        "hubel: conv1d: case 'plain' in float64: dw is off by 1.0e+00, of which 1e-10 is allowed. "
+        "hubel: conv1d: case 'plain' in float64: dw is off by 1, of which 1e-10 is allowed. "
         "2 of 3 are beyond their tolerance with PyTorch "
     )
-    assert "Also beyond: max_pool2d." in said.err and "`hubel verify conv1d`" in said.err
+    assert (
+        "Also beyond: max_pool2d." in said.err and "`hubel verify conv1d --seed 0` shows it again" in said.err
+    )
     assert said.err.count("\n") == 1 and "Traceback" not in said.err
 
 

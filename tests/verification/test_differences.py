@@ -27,6 +27,12 @@ def test_what_is_alike_is_not_apart():
         assert difference("y", np.asarray(array), np.asarray(array)).error == 0
 
 
+def test_masks_and_counts_can_be_compared_too():
+    mask = np.array([True, False])
+    assert (difference("m", mask, mask).error, difference("m", ~mask, mask).error) == (0, 1)
+    assert difference("n", np.array(7), np.array(8)).error == 1 / 8
+
+
 def test_any_number_is_infinitely_far_from_an_array_of_zeros():
     assert difference("y", np.array([0.0, 1e-300]), np.zeros(2)).error == math.inf
 

@@ -140,6 +140,16 @@ def in_place(_: Mistake) -> Mistake:
     return lambda x: np.maximum(x, 0, out=x)
 
 
+def into_dy(_: Mistake) -> Mistake:
+    """A backward that works in the gradient that it was handed, which others may hold too."""
+
+    def wrong(dy, x):
+        dy *= x > 0
+        return (dy,)
+
+    return wrong
+
+
 def doubled(f: Mistake) -> Mistake:
     """Always float64."""
     return lambda *a, **s: np.asarray(f(*a, **s), np.float64)
@@ -210,6 +220,7 @@ MISTAKES = {  # definition, mistake; what the complaint must name
     "eps is beside the root": ("standardise", eps_beside_the_root, "'over a batch' in float64: the value"),
     "n - 1 is n": ("running_statistics", of_the_batch_itself, "'pictures' in float64: value 1 is off by"),
     "an input is written to": ("relu", in_place, "'both signs' in float64: an input is written to"),
+    "the gradient from above is written to": ("relu_backward", into_dy, "'both signs' in float64: an input of the backward is"),
     "float32 is not kept": ("tanh", doubled, "'both signs' in float32: the value: float64, PyTorch's is float32"),
     "it raises": ("gelu", raising, "'both signs' in float64: IndexError is raised: no axis 7"),
     "a backward raises": ("gelu_backward", raising, "'both signs' in float64: IndexError is raised: no axis 7"),
