@@ -4,9 +4,24 @@
     found.layers["features.3"].value                # what that layer gave
     found.slopes(loss)["features.3.weight"]         # d loss / d weight
 
-Program is the network as a list of definitions to call: made once, it runs without PyTorch.
+Program is the network as a list of definitions to call: made once, it runs without PyTorch. It is loaded when it is
+first used, as the cells of a tape (hubel.replay.cell) need nothing of PyTorch.
 """
 
-from hubel.replay.program import Program, Replay, replay
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hubel.replay.program import Program as Program
+    from hubel.replay.program import Replay as Replay
+    from hubel.replay.program import replay as replay
 
 __all__ = ["Program", "Replay", "replay"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'hubel.replay' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module("hubel.replay.program"), name)

@@ -27,11 +27,11 @@ def origins(node: Node) -> list[Array]:
     if operation.__name__ == "pad" and settings.get("mode", "constant") == "constant":
         settings["fill"] = 0.0  # a place that is no cell's
     values = [None if n is None else n.value for n in node.inputs]
-    still = [operation.__name__ == "embedding" and i == 0 for i in range(len(values))]
-    marked, before, starts = [], 0, []
-    for value, stays in zip(values, still, strict=True):
+    marked: list[Any] = []
+    before, starts = 0, []
+    for place, value in enumerate(values):
         starts.append(before)
-        if stays:
+        if value is None or (operation.__name__ == "embedding" and place == 0):
             marked.append(value)
         elif isinstance(value, tuple):  # `part` takes one of several arrays
             marked.append(tuple(_numbered(v, before) for v in value))

@@ -10,12 +10,13 @@ import numpy as np
 from hubel.definitions.windows import Array
 from hubel.replay.cell_record import Asked, Cell, Step, digits
 
-# One number in: the letters of the formula, and the same with the number set in.
-ALONE: dict[str, tuple[str, str]] = {
+# One number in: the letters of the formula, and the same with the number set in, {b} for one in brackets where it is
+# negative; where the function has two branches, first that above 0.
+ALONE: dict[str, tuple[str, ...]] = {
     "relu": ("y = max(x, 0)", "max({x}, 0)"),
     "relu6": ("y = min(max(x, 0), 6)", "min(max({x}, 0), 6)"),
-    "leaky_relu": ("y = x where x > 0, else slope x", "{x} where {x} > 0, else {slope} * {x}"),
-    "sigmoid": ("y = 1 / (1 + e^-x)", "1 / (1 + e^-({x}))"),
+    "leaky_relu": ("y = x where x > 0, else slope x", "{x} (above 0)", "{slope} * {b}"),
+    "sigmoid": ("y = 1 / (1 + e^-x)", "1 / (1 + e^-{b})"),
     "tanh": ("y = (e^x - e^-x) / (e^x + e^-x)", "tanh({x})"),
     "scaled_tanh": ("y = 1.7159 tanh(2x/3)", "1.7159 * tanh(2 * {x} / 3)"),
     "gelu": ("y = x Phi(x)", "{x} * Phi({x})"),
@@ -23,17 +24,17 @@ ALONE: dict[str, tuple[str, str]] = {
         "y = x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2",
         "{x} * (1 + tanh(0.797885 * ({x} + 0.044715 * {x}^3))) / 2",
     ),
-    "silu": ("y = x sigmoid(x)", "{x} / (1 + e^-({x}))"),
-    "elu": ("y = x where x > 0, else alpha (e^x - 1)", "{x} where {x} > 0, else {alpha} * (e^({x}) - 1)"),
-    "softplus": ("y = log(1 + e^x)", "log(1 + e^({x}))"),
-    "mish": ("y = x tanh(log(1 + e^x))", "{x} * tanh(log(1 + e^({x})))"),
+    "silu": ("y = x sigmoid(x)", "{x} / (1 + e^-{b})"),
+    "elu": ("y = x where x > 0, else alpha (e^x - 1)", "{x} (above 0)", "{alpha} * (e^{b} - 1)"),
+    "softplus": ("y = log(1 + e^x)", "log(1 + e^{b})"),
+    "mish": ("y = x tanh(log(1 + e^x))", "{x} * tanh(log(1 + e^{b}))"),
     "hardsigmoid": ("y = min(max(x + 3, 0), 6) / 6", "min(max({x} + 3, 0), 6) / 6"),
     "hardswish": ("y = x min(max(x + 3, 0), 6) / 6", "{x} * min(max({x} + 3, 0), 6) / 6"),
-    "exp": ("y = e^a", "e^({x})"),
+    "exp": ("y = e^a", "e^{b}"),
     "log": ("y = ln a", "ln {x}"),
     "sqrt": ("y = sqrt(a)", "sqrt({x})"),
     "absolute": ("y = |a|", "|{x}|"),
-    "power": ("y = a^exponent", "({x})^{exponent}"),
+    "power": ("y = a^exponent", "{b}^{exponent}"),
     "clip": ("y = min(max(a, low), high)", "min(max({x}, {low}), {high})"),
 }
 # Two numbers in, either of which may be broadcast.
@@ -52,12 +53,13 @@ def alone(asked: Asked) -> Cell:
     operation = asked.node.operation
     assert operation is not None
     first, *settings = asked.given
-    x = asked.array(first, asked.index)
-    letters, text = ALONE[operation.__name__]
+    x = float(asked.array(first, asked.index))
+    letters, *texts = ALONE[operation.__name__]
     chosen = {name: asked[name] for name in settings}
     shown = {name: digits(float(v)) for name, v in chosen.items() if isinstance(v, int | float)}
     y = float(operation(np.array([x]), **chosen)[0])
-    step = Step("y", text.format(x=digits(float(x)), **shown), y)
+    number, text = digits(x), texts[0 if x > 0 else -1]
+    step = Step("y", text.format(x=number, b=f"({number})" if x < 0 else number, **shown), y)
     return asked.cell(
         y, letters, inputs=np.array([x]), steps=(step,), reads=(asked.read(_here(asked.index)),)
     )
@@ -106,7 +108,7 @@ def matmul(asked: Asked) -> Cell:
     *item, i, j = asked.index
     a, b = asked.array("a"), asked.array("b")
     rows, columns = (_before_broadcast(tuple(item), m.shape[:-2]) for m in (a, b))
-    x, w = a[(*rows, i)], b[(*columns, slice(None), j)]
+    x, w = a[(*rows, i)], b.swapaxes(-1, -2)[(*columns, j)]
     line = np.arange(len(x))
     cells = np.array([(*columns, d, j) for d in line], int).reshape(len(x), b.ndim)
     return asked.cell(
@@ -129,8 +131,8 @@ def rbf(asked: Asked) -> Cell:
 def softmax(asked: Asked) -> Cell:
     """softmax and log_softmax: the largest x is taken off first, lest e^x overflow."""
     x, axis = asked.array("x"), asked["axis"] % np.ndim(asked["x"])
-    along = (*asked.index[:axis], slice(None), *asked.index[axis + 1 :])
-    row, k = x[along], asked.index[axis]
+    row = np.moveaxis(x, axis, -1)[asked.index[:axis] + asked.index[axis + 1 :]]
+    k = asked.index[axis]
     top = float(row.max())
     e = np.exp(row - top)
     total, mine = float(e.sum()), float(e[k])
@@ -166,7 +168,7 @@ def normalisation(asked: Asked) -> Cell:
         Step("mean", f"mean of {over.size} numbers", float(over.mean())),
         Step(
             "variance",
-            f"mean of the squares of their distances from {digits(over.mean())}",
+            f"mean of (x - {digits(over.mean())})^2",
             float(over.var()),
         ),
     )
@@ -213,7 +215,7 @@ def local_response(asked: Asked) -> Cell:
     x, (n, c, *place) = asked.array("x"), asked.index
     size, alpha, beta, k = (asked[name] for name in ("size", "alpha", "beta", "k"))
     low, high = max(0, c - size // 2), min(x.shape[1], c + (size - 1) // 2 + 1)
-    near = x[(n, slice(low, high), *place)]
+    near = np.moveaxis(x, 1, -1)[(n, *place)][low:high]
     squares, own = float(np.square(near).sum()), float(x[asked.index])
     d = k + alpha / size * squares
     steps = (

@@ -200,7 +200,7 @@ def _transposed(asked: Asked, cells: Array) -> Array:
     stride, dilation = two("", "stride", asked["stride"], 1), two("", "dilation", asked["dilation"], 1)
     under = Grid(cells.shape[2:], w.shape[2:], stride, sides("", asked["padding"]), dilation, x.shape[2:])
     groups = _in_groups(cells, asked["groups"])
-    return _over_groups(x, under.windows(under.pad(groups, 0)).any((4, 5)))
+    return _over_groups(x, np.asarray(under.windows(under.pad(groups, 0)).any((4, 5))))
 
 
 def _pooled(asked: Asked, cells: Array) -> Array:
@@ -230,7 +230,7 @@ def _slid(over: Grid, cells: Array) -> Array:
 
 def _in_groups(cells: Array, groups: int) -> Array:
     """(N, O, H', W') -> (N, G, H', W'): any map of a group."""
-    return cells.reshape(len(cells), groups, -1, *cells.shape[2:]).any(2)
+    return np.asarray(cells.reshape(len(cells), groups, -1, *cells.shape[2:]).any(2))
 
 
 def _over_groups(x: Array, cells: Array) -> Array:
@@ -239,11 +239,13 @@ def _over_groups(x: Array, cells: Array) -> Array:
 
 
 def _adaptive(asked: Asked, cells: Array) -> Array:
-    return adaptive_avg_pool2d_backward(cells.astype(float), asked["x"].astype(float), asked["out"])[0] > 0
+    return np.asarray(
+        adaptive_avg_pool2d_backward(cells.astype(float), asked["x"].astype(float), asked["out"])[0] > 0
+    )
 
 
 def _reduced(asked: Asked, cells: Array) -> Array:
-    return mean_backward(cells.astype(float), asked["a"], asked["axes"], asked["keepdims"])[0] > 0
+    return np.asarray(mean_backward(cells.astype(float), asked["a"], asked["axes"], asked["keepdims"])[0] > 0)
 
 
 def _whole_row(asked: Asked, cells: Array) -> Array:

@@ -1,0 +1,110 @@
+"""`hubel walk WHAT`: the terminal classroom. Every operation by hand, a number at a time, and any network's cells.
+
+Each family of walks is one file; this one lists them. Nothing that is typed is evaluated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from hubel.cli.walk import operations
+
+# group -> command -> (function, one line)
+WALKS: dict[str, dict[str, tuple[Any, str]]] = {
+    "Windows": {
+        "conv2d": (operations.convolve, "Convolution as networks have it: the kernel slides unflipped."),
+        "conv1d": (operations.convolve_row, "The same along a row."),
+        "convolve2d": (operations.convolve, "True convolution: the kernel is flipped first."),
+        "convolve1d": (operations.convolve_row, "The same along a row."),
+        "conv_transpose2d": (operations.convolve_back, "Transposed convolution: every cell stamps the kernel."),
+        "max_pool2d": (operations.pool, "The largest number of each window."),
+        "avg_pool2d": (operations.pool, "The mean of each window."),
+    },
+    "Activations": {
+        "sigmoid": (operations.activate, "1 / (1 + e^-x)"),
+        "tanh": (operations.activate, "(e^x - e^-x) / (e^x + e^-x)"),
+        "relu": (operations.activate, "max(x, 0)"),
+        "leaky_relu": (operations.leak, "x, or a little of it where it is below 0."),
+        "softmax": (operations.compete, "Numbers as shares of 1."),
+        "log_softmax": (operations.compete, "The logarithm of these shares."),
+    },
+    "Layers": {
+        "linear": (operations.connect, "Fully connected: rows of weights times the input."),
+        "batch_norm": (operations.normalise, "Each channel to mean 0 and variance 1."),
+        "local_response_norm": (operations.respond, "Divided by what neighbouring channels answer."),
+    },
+}  # fmt: skip
+EXAMPLES = {
+    "conv2d": ["--padding 1 --stride 2 --bias 1", "--padding same --step", "--input photo.png --kernel sobel-x --at 10,20", "--input '1 2; 3 4 | 5 6; 7 8' --kernel '1 0; 0 1 | 1 1; 1 1' --backward"],
+    "conv1d": ["--padding full", "--input '1 0 0 1 0 0' --kernel '1 1/2 1/4'"],
+    "convolve2d": ["--input '1 1 1; -1 0 -3; 2 1 1' --kernel '1 0; 0 -1'", "--padding full --step"],
+    "convolve1d": ["--padding full", "--padding same --backward"],
+    "conv_transpose2d": ["--stride 2 --padding 1", "--input '1 2; 3 4' --kernel '1 1; 1 1' --stride 1 --step"],
+    "max_pool2d": ["--stride 1", "--size 3 --stride 2 --padding 1 --backward"],
+    "avg_pool2d": ["--stride 1", "--size 3 --padding 1 --no-count-padding"],
+    "linear": ["--input '1 2; 3 4' --weights '0.5 -1' --bias 2 --backward"],
+    "batch_norm": ["--gamma '2 1' --beta '0 1'", "--mean '3 1' --variance '4 1' --at 0,0,1,2"],
+    "local_response_norm": ["--size 5 --alpha 5e-4 --k 2", "--backward"],
+    "leaky_relu": ["--input '-3 -1 0.5; 2 0 -4' --slope 0.2 --backward"],
+    "softmax": ["--input '2 1 0.1'", "--input '1 2 3; 0 0 5' --axis 0 --backward"],
+}  # fmt: skip
+
+
+class _Walks(TyperGroup):
+    """Names may be typed with - for _; a mistake that the definitions find becomes one of the caller."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, cmd_name) or super().get_command(ctx, cmd_name.replace("-", "_"))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if not self.get_command(ctx, args[0]) and not args[0].startswith("-"):
+            from hubel.errors import UnknownName
+
+            raise UnknownName("walk", args[0], [n for n, c in self.commands.items() if not c.hidden])
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ValueError as e:
+            from hubel.definitions import DefinitionError
+            from hubel.errors import InputError
+
+            if isinstance(e, DefinitionError):
+                raise InputError(str(e)) from e
+            raise
+
+
+app = typer.Typer(cls=_Walks)
+
+
+@app.callback(invoke_without_command=True)
+def walk(ctx: typer.Context) -> None:
+    """Follow the arithmetic: an operation by hand, a computational graph, a kernel on a picture, a network's cells."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from hubel.cli import show
+
+    for group, walks in WALKS.items():
+        show.say(group)
+        for name, (_, line) in walks.items():
+            show.say(f"  {name:<34}{line}")
+    show.say("\nEach has an example of its own: hubel walk conv2d. Its options: hubel walk conv2d --help")
+
+
+def _examples(name: str) -> str:
+    """What stands under the options, a command a line."""
+    rests = EXAMPLES.get(name, ["--input '-1.5 0 2' --backward"])
+    return "\n\n".join(["Examples:", *(f"hubel walk {name} {rest}" for rest in rests)])
+
+
+for _group, _walks in WALKS.items():
+    for _name, (_function, _line) in _walks.items():
+        app.command(_name, help=_line, epilog=_examples(_name), rich_help_panel=_group)(_function)
+
+
+def add(to: typer.Typer) -> None:
+    to.add_typer(app, name="walk")

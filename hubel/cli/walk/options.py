@@ -1,0 +1,27 @@
+"""The options that walks share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Input = Annotated[str, typer.Option("--input", "-i", metavar="NUMBERS", help="'1 2; 3 4': rows parted by ;, channels by |. Or a file: .csv, .npy, a picture (as grey).")]  # fmt: skip
+Kernel = Annotated[str, typer.Option("--kernel", "-k", metavar="NUMBERS", help="As the input; kernels parted by ||. Or the name of a hand-made one, as sobel-x.")]  # fmt: skip
+Bias = Annotated[str | None, typer.Option(metavar="NUMBERS", help="One number for each map.")]
+Stride = Annotated[
+    str, typer.Option(help="Cells from one window to the next: s, or along rows and columns: s,t.")
+]
+Padding = Annotated[str, typer.Option(help="valid, same, full, p, or top,bottom,left,right.")]
+Dilation = Annotated[
+    str, typer.Option(help="Cells from one number of the kernel to the next: 2 leaves one out.")
+]
+Groups = Annotated[int, typer.Option(help="Into how many groups channels and maps are parted.")]
+Step = Annotated[bool, typer.Option("--step", help="One cell at a time, its window marked: Enter for the next, q to end.")]  # fmt: skip
+Every = Annotated[bool, typer.Option("--all", help="Every cell, however many there are.")]
+At = Annotated[str | None, typer.Option("--at", metavar="I,J", help="One cell only; MAP,I,J where there are several maps.")]  # fmt: skip
+Json = Annotated[bool, typer.Option("--json", help="Print everything as numbers in JSON and nothing else.")]
+Backward = Annotated[
+    bool, typer.Option("--backward", help="The gradients too, for an upstream gradient of ones.")
+]
+Upstream = Annotated[str | None, typer.Option("--dy", metavar="NUMBERS", help="The upstream gradient, in the output's shape; implies --backward.")]  # fmt: skip
