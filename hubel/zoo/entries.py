@@ -37,6 +37,13 @@ PLAIN = {
 # Residual networks on small data: as COLOUR, in fewer epochs, as each costs more.
 RESIDUAL = {**COLOUR, "lr": 0.05, "batch": 64, "epochs": 15}
 
+# The networks of ImageNet on small data: their own step of plain momentum would ask for a hundred passes.
+LARGE = {
+    "optimizer": "adamw", "lr": 2e-4, "batch": 32, "epochs": 20, "schedule": "cosine", "warmup": 0.1,
+    "weight_decay": 0.05, "rotate": 8.0, "scale": 0.1, "shift": 4.0,
+}  # fmt: skip
+NORMED = {**LARGE, "lr": 1e-3}
+
 ZOO: dict[str, Entry] = {
     "fast-digits": Entry(
         "fast:FastDigits", (1, 28, 28), 70_586, "ours",
@@ -74,6 +81,67 @@ ZOO: dict[str, Entry] = {
         {"optimizer": "adam", "lr": 1e-4, "batch": 50, "epochs": 18, "schedule": "constant", "weight_decay": 0.0},
         normalize=False,
     ),
+    # ---- AlexNet, VGG, GoogLeNet, Inception
+    "alexnet": Entry(
+        "alexnet:AlexNet", (3, 227, 227), 60_965_224, "Krizhevsky et al. 2012, doi:10.1145/3065386",
+        "the network of 2012: two groups, local response normalisation, dropout", within(67, 227), LARGE,
+        classes=1000, multiply_adds=724_000_000, year=2012, published="18.2 % top-5 (one network), 15.3 % (seven)",
+        small={"input": (3, 67, 75), "width": 0.0625, "classes": 5},
+    ),
+    "alexnet-owt": Entry(
+        "alexnet:AlexNetOWT", (3, 224, 224), 61_100_840, "Krizhevsky 2014, arXiv:1404.5997",
+        "AlexNet in one column, which public weights fit", within(63, 224), LARGE,
+        classes=1000, multiply_adds=714_000_000, year=2014, published="43.5 % top-1, 20.9 % top-5 (public weights)",
+        small={"input": (3, 63, 107), "width": 0.0625, "classes": 5},
+    ),
+    "vgg11": Entry(
+        "vgg:VGG11", (3, 224, 224), 132_863_336, "Simonyan, Zisserman 2015, arXiv:1409.1556",
+        "11 layers, convolutions of 3x3 alone", within(32, 224), LARGE,
+        classes=1000, multiply_adds=7_610_000_000, year=2014, published="29.6 % top-1, 10.4 % top-5",
+        small={"input": (3, 64, 40), "width": 0.0625, "classes": 5},
+    ),
+    "vgg13": Entry(
+        "vgg:VGG13", (3, 224, 224), 133_047_848, "Simonyan, Zisserman 2015, arXiv:1409.1556",
+        "13 layers, convolutions of 3x3 alone", within(32, 224), LARGE,
+        classes=1000, multiply_adds=11_310_000_000, year=2014, published="28.7 % top-1, 9.9 % top-5",
+        small={"input": (3, 64, 40), "width": 0.0625, "classes": 5},
+    ),
+    "vgg16": Entry(
+        "vgg:VGG16", (3, 224, 224), 138_357_544, "Simonyan, Zisserman 2015, arXiv:1409.1556",
+        "16 layers, convolutions of 3x3 alone", within(32, 224), LARGE,
+        classes=1000, multiply_adds=15_470_000_000, year=2014, published="25.6 % top-1, 8.1 % top-5; 7.3 % (seven networks)",
+        small={"input": (3, 64, 40), "width": 0.0625, "classes": 5},
+    ),
+    "vgg19": Entry(
+        "vgg:VGG19", (3, 224, 224), 143_667_240, "Simonyan, Zisserman 2015, arXiv:1409.1556",
+        "19 layers, convolutions of 3x3 alone", within(32, 224), LARGE,
+        classes=1000, multiply_adds=19_630_000_000, year=2014, published="25.5 % top-1, 8.0 % top-5",
+        small={"input": (3, 64, 40), "width": 0.0625, "classes": 5},
+    ),
+    "vgg11-bn": Entry(
+        "vgg:VGG11BN", (3, 224, 224), 132_868_840, "Simonyan, Zisserman 2015, arXiv:1409.1556",
+        "11 layers, convolutions of 3x3 alone, with batch norm", within(32, 224), NORMED,
+        classes=1000, multiply_adds=7_610_000_000, year=2014, published="29.6 % top-1, 10.2 % top-5 (public weights)",
+        small={"input": (3, 64, 40), "width": 0.0625, "classes": 5},
+    ),
+    "vgg13-bn": Entry(
+        "vgg:VGG13BN", (3, 224, 224), 133_053_736, "Simonyan, Zisserman 2015, arXiv:1409.1556",
+        "13 layers, convolutions of 3x3 alone, with batch norm", within(32, 224), NORMED,
+        classes=1000, multiply_adds=11_310_000_000, year=2014, published="28.4 % top-1, 9.6 % top-5 (public weights)",
+        small={"input": (3, 64, 40), "width": 0.0625, "classes": 5},
+    ),
+    "vgg16-bn": Entry(
+        "vgg:VGG16BN", (3, 224, 224), 138_365_992, "Simonyan, Zisserman 2015, arXiv:1409.1556",
+        "16 layers, convolutions of 3x3 alone, with batch norm", within(32, 224), NORMED,
+        classes=1000, multiply_adds=15_470_000_000, year=2014, published="26.6 % top-1, 8.5 % top-5 (public weights)",
+        small={"input": (3, 64, 40), "width": 0.0625, "classes": 5},
+    ),
+    "vgg19-bn": Entry(
+        "vgg:VGG19BN", (3, 224, 224), 143_678_248, "Simonyan, Zisserman 2015, arXiv:1409.1556",
+        "19 layers, convolutions of 3x3 alone, with batch norm", within(32, 224), NORMED,
+        classes=1000, multiply_adds=19_630_000_000, year=2014, published="25.8 % top-1, 8.2 % top-5 (public weights)",
+        small={"input": (3, 64, 40), "width": 0.0625, "classes": 5},
+    ),
     # ---- residual networks
     "resnet18": Entry(
         "resnet:ResNet18", (3, 224, 224), 11_689_512, "He et al. 2015, arXiv:1512.03385",
@@ -104,5 +172,24 @@ ZOO: dict[str, Entry] = {
         "152 layers, bottlenecks", within(32, 224), RESIDUAL,
         classes=1000, multiply_adds=11_510_000_000, year=2015, published="21.43 % top-1, 5.71 % top-5 (10 crops); 3.57 % (six networks)",
         small={"input": (3, 33, 35), "width": 0.125, "blocks": (1, 1, 2, 1), "classes": 5},
+    ),
+    # ---- the lectures' own
+    "resnet50-course": Entry(
+        "resnet50_course:ResNet50OfTheCourse", (3, 64, 64), 23_546_886, "deeplearning.ai 2017, after He et al. 2015, arXiv:1512.03385",
+        "ResNet-50 for 64x64 hand signs, as the course's code has it", within(37, 128),
+        {**PLAIN, "batch": 32, "epochs": 20}, normalize=False, classes=6, year=2017,
+        small={"input": (3, 37, 41), "width": 0.125, "blocks": (1, 2, 1, 2), "classes": 5},
+    ),
+    "signs-cnn": Entry(
+        "signs_cnn:SignsCNN", (3, 64, 64), 1_286, "deeplearning.ai 2017, \"Convolutional neural networks\", week 1",
+        "conv 8, pool 8, conv 16, pool 4, for hand signs", within(25, 128),
+        {"optimizer": "adam", "lr": 0.009, "batch": 64, "epochs": 100, "schedule": "constant", "weight_decay": 0.0},
+        normalize=False, classes=6, year=2017, published="94 % train, 82 % test accuracy on hand signs",
+    ),
+    "alphago-policy": Entry(
+        "alphago:AlphaGoPolicy", (48, 19, 19), 3_882_793, "Silver et al. 2016, doi:10.1038/nature16961",
+        "5x5, eleven 3x3, 1x1 with a bias for each point of the board", pictures, {**PLAIN, "lr": 3e-4},
+        classes=361, year=2016, published="57.0 % of experts' moves predicted",
+        small={"input": (4, 7, 6), "width": 0.0625, "classes": 42},
     ),
 }  # fmt: skip
