@@ -54,7 +54,10 @@ def test_between_two_cells_is_pytorchs(size, x, align):
 
 
 def test_corners_are_not_aligned_where_nothing_is_said():
-    np.testing.assert_array_equal(upsample_bilinear(X, (7, 9)), upsample_bilinear(X, (7, 9), False))
+    y = upsample_bilinear(X, (7, 9))
+    np.testing.assert_array_equal(y, upsample_bilinear(X, (7, 9), False))
+    back = upsample_bilinear_backward
+    np.testing.assert_array_equal(back(y, X, (7, 9))[0], back(y, X, (7, 9), False)[0])
 
 
 def test_by_hand():
