@@ -217,7 +217,7 @@ def prepare(
     file = read_recipe(recipe) if isinstance(recipe, str | Path) else dict(recipe or {})
     user = file | {k.replace("-", "_"): v for k, v in settings.items()}
     wanted = compose(user=user)  # also checks what the user set before it is used
-    name = network or _usual(source, wanted.engine)
+    name = " ".join(network.split()) if network else _usual(source, wanted.engine)
     entry = zoo.lookup(name)
     shape = entry.takes(source.shape)
     if input_size is not None:
@@ -226,6 +226,7 @@ def prepare(
                 f"--input gives the size of pictures, but {source.name} holds vectors of {source.shape[0]} numbers"
             )
         shape = (source.shape[0], *input_size)
+    zoo.check(name, shape)
     preprocess = Preprocess.to_fit(source.kind, source.shape, shape, resize)
     dataset = Dataset(source, preprocess, seed=wanted.seed, val=val)
     few = for_few(dataset.counts()["train"], max(shape[1:], default=0)) if entry.few else {}
@@ -235,7 +236,7 @@ def prepare(
     if tensorboard:
         _need_tensorboard()
     stamp = time.strftime("%Y%m%d-%H%M")
-    folder = new_folder(out, f"{source.name}-{name}-{stamp}")
+    folder = new_folder(out, f"{source.name}-{zoo.slug(name)}-{stamp}")
     asked = {
         "preset": preset, "task": task, "resize": None if resize == "auto" else resize, "normalize": normalize,
         "val": val, "input": input_size and "x".join(map(str, input_size)),
@@ -258,7 +259,8 @@ def train(
     """Train a network and return the run.
 
     data: a name (digits, mnist, fashion-mnist, cifar10, points, sum-below-one) or a path
-    network: a name of the zoo; chosen by the data where None    arguments: the network's own, as {"hidden": (4,)}
+    network: a name of the zoo, or a network in one line, as "conv8x3 relu pool2 fc"; chosen by the data where None
+    arguments: the network's own, as {"hidden": (4,)}
     out: the run folder, exactly; runs/DATA-NETWORK-TIME where None    preset: "fast", where the network has it
     recipe: a TOML file or a mapping of settings    task: classify or regress
     resize: letterbox, pad, stretch, crop; auto    input_size: (height, width) of the pictures the network receives

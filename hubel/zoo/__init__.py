@@ -1,4 +1,7 @@
-"""The networks by name: what each claims to be, and how it is built. Importing this does not import torch."""
+"""The networks by name: what each claims to be, and how it is built. Importing this does not import torch.
+
+Wherever a name is taken, a network written in one line is taken too: "conv8x3 relu pool2 fc" (oneline.py).
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 from hubel.errors import InputError, UnknownName
 from hubel.zoo.entries import ZOO
 from hubel.zoo.entry import Entry, Shape
+from hubel.zoo.oneline import is_line, slug
+from hubel.zoo.oneline_sizes import entry as entry_of_line
+from hubel.zoo.oneline_sizes import plan
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ZOO", "Entry", "arguments_of", "create", "default_for", "lookup", "names", "small"]
+__all__ = [
+    "ZOO", "Entry", "arguments_of", "check", "create", "default_for", "is_line", "lookup", "names", "slug", "small",
+]  # fmt: skip
 
 
 def names() -> list[str]:
@@ -22,10 +30,18 @@ def names() -> list[str]:
 
 
 def lookup(name: str) -> Entry:
-    """The entry of a network; UnknownName with the nearest name otherwise."""
-    if name not in ZOO:
-        raise UnknownName("network", name, ZOO)
-    return ZOO[name]
+    """The entry of a network, by name or in one line; UnknownName with the nearest name otherwise."""
+    if name in ZOO:
+        return ZOO[name]
+    if is_line(name):
+        return entry_of_line(name)
+    raise UnknownName("network", name, ZOO, hint="Or write one in a line, as 'conv20x5 relu pool2 fc'.")
+
+
+def check(name: str, shape: Shape) -> None:
+    """ShapeError if an input does not fit, as far as that is known without building the network: of a line."""
+    if name not in ZOO and is_line(name):
+        plan(name, 1, shape)
 
 
 def default_for(kind: str, natural: Shape) -> str:
@@ -39,7 +55,8 @@ def default_for(kind: str, natural: Shape) -> str:
 def arguments_of(name: str) -> dict[str, inspect.Parameter]:
     """The keyword arguments that a network takes beside classes and input (imports torch)."""
     signature = inspect.signature(_class(name).__init__)
-    return {k: p for k, p in signature.parameters.items() if k not in ("self", "classes", "input")}
+    settled = ("self", "classes", "input", *lookup(name).fixed)
+    return {k: p for k, p in signature.parameters.items() if k not in settled}
 
 
 def create(
@@ -59,7 +76,7 @@ def create(
     classes = entry.classes if classes is None else classes
     if classes < 1:
         raise InputError(f"a network needs at least one output, got classes={classes}")
-    built: nn.Module = _class(name)(classes, tuple(input or entry.input), **arguments)
+    built: nn.Module = _class(name)(classes, tuple(input or entry.input), **entry.fixed, **arguments)
     return built
 
 

@@ -28,6 +28,7 @@ class Entry:
     multiply_adds: of one picture, as published; 0 where nobody said
     year, published: of the paper, and the figure that it gives for itself
     small: arguments of a small twin with every kind of layer (also classes, input), on which checks run in moments
+    fixed: arguments of the class that the name itself settles
     bf16: whether it learns faster and no worse in bfloat16 where the machine multiplies it natively (measured)
     """
 
@@ -47,6 +48,7 @@ class Entry:
     year: int = 0
     published: str = ""
     small: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def as_it_is(natural: Shape) -> Shape:
@@ -74,6 +76,18 @@ def within(least: int, most: int) -> Callable[[Shape], Shape]:
         channels, *sides = pictures(natural)
         factor = min(1.0, most / max(sides))
         height, width = (max(least, round(side * factor)) for side in sides)
+        return (channels, height, width)
+
+    return takes
+
+
+def in_steps(step: int, least: int, most: int) -> Callable[[Shape], Shape]:
+    """As `within`, each side brought up to the next multiple of `step`."""
+    whole = within(least, most)
+
+    def takes(natural: Shape) -> Shape:
+        channels, *sides = whole(natural)
+        height, width = (-(-side // step) * step for side in sides)
         return (channels, height, width)
 
     return takes
