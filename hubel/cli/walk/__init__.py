@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from hubel.cli.walk import operations
+from hubel.cli.walk import graph, kernel, losses, operations, optimizers
 
 # group -> command -> (function, one line)
 WALKS: dict[str, dict[str, tuple[Any, str]]] = {
@@ -36,8 +36,29 @@ WALKS: dict[str, dict[str, tuple[Any, str]]] = {
         "batch_norm": (operations.normalise, "Each channel to mean 0 and variance 1."),
         "local_response_norm": (operations.respond, "Divided by what neighbouring channels answer."),
     },
+    "Losses": {
+        "mean_squared_error": (losses.squared, "The mean of the squared differences."),
+        "cross_entropy": (losses.of_probabilities, "Of probabilities, for one class of several."),
+        "cross_entropy_with_logits": (losses.of_logits, "The same of the numbers before softmax."),
+        "binary_cross_entropy": (losses.of_probabilities, "Of probabilities, for yes or no."),
+        "binary_cross_entropy_with_logits": (losses.of_logits, "The same of the numbers before sigmoid."),
+    },
+    "Steps of optimizers": {
+        "gd": (optimizers.descend, "Gradient descent."),
+        "momentum": (optimizers.roll, "With a velocity that is kept."),
+        "nesterov": (optimizers.roll, "The same, looking ahead."),
+        "rmsprop": (optimizers.rmsprop, "Divided by the mean size of the gradient."),
+        "adam": (optimizers.adapt, "Both, freed from their start at 0."),
+        "adamw": (optimizers.adapt, "The same, with weight decay kept out of it."),
+    },
 }  # fmt: skip
+WALKS["Graphs and pictures"] = {
+    "kernel": (kernel.kernel, "A hand-made kernel on a picture, or the list of them."),
+    "graph": (graph.graph, "The computational graph of an expression, with derivatives."),
+}
 EXAMPLES = {
+    "kernel": ["sobel-x photo.png -o edges.png", "laplacian photo.png", "'0 -1 0; -1 5 -1; 0 -1 0' photo.png"],
+    "graph": ["'2*10*1.1'", "'(apple*2 + orange*3) * tax' --let apple=10 --let orange=15 --let tax=1.1", "'x=1; y=2; t=x+y; z=t**2'"],
     "conv2d": ["--padding 1 --stride 2 --bias 1", "--padding same --step", "--input photo.png --kernel sobel-x --at 10,20", "--input '1 2; 3 4 | 5 6; 7 8' --kernel '1 0; 0 1 | 1 1; 1 1' --backward"],
     "conv1d": ["--padding full", "--input '1 0 0 1 0 0' --kernel '1 1/2 1/4'"],
     "convolve2d": ["--input '1 1 1; -1 0 -3; 2 1 1' --kernel '1 0; 0 -1'", "--padding full --step"],
@@ -49,6 +70,17 @@ EXAMPLES = {
     "batch_norm": ["--gamma '2 1' --beta '0 1'", "--mean '3 1' --variance '4 1' --at 0,0,1,2"],
     "local_response_norm": ["--size 5 --alpha 5e-4 --k 2", "--backward"],
     "leaky_relu": ["--input '-3 -1 0.5; 2 0 -4' --slope 0.2 --backward"],
+    "mean_squared_error": ["--answer '1 2; 3 4' --target '1 1; 1 1' --backward"],
+    "cross_entropy": ["--answer '0.6 0.4' --target '1 0'", "--answer '0.8 0.2' --target '1 0' --backward"],
+    "cross_entropy_with_logits": ["--answer '2 1 0.1; 0 3 0' --target '1 0 0; 0 1 0' --backward"],
+    "binary_cross_entropy": ["--answer '0.9 0.2' --target '1 0' --backward"],
+    "binary_cross_entropy_with_logits": ["--answer '3 -2' --target '1 0' --backward"],
+    "gd": ["--parameters '1 -2' --gradients '0.5 0.1; 0.2 0' --rate 0.1 --steps 2"],
+    "momentum": ["--parameters '1 -2' --gradients '0.5 0.1' --momentum 0.5 --steps 3"],
+    "nesterov": ["--parameters '1 -2' --gradients '0.5 0.1' --steps 3"],
+    "rmsprop": ["--parameters '1 -2' --gradients '0.5 0.1' --no-under-root"],
+    "adam": ["--parameters '1 -2' --gradients '0.5 0.1' --rate 0.1 --steps 3"],
+    "adamw": ["--parameters '1 -2' --gradients '0.5 0.1' --decay 0.1 --json"],
     "softmax": ["--input '2 1 0.1'", "--input '1 2 3; 0 0 5' --axis 0 --backward"],
 }  # fmt: skip
 

@@ -237,6 +237,6 @@ def step_lines(label: str, rows: Sequence[tuple[str, str, float]]) -> list[str]:
     ]
 
 
-def paragraph(text: str) -> list[str]:
+def paragraph(text: str, room: int | None = None) -> list[str]:
     """Wrapped to the width, further lines indented."""
-    return textwrap.wrap(text, width(), subsequent_indent="  ", break_on_hyphens=False) or [""]
+    return textwrap.wrap(text, room or width(), subsequent_indent="  ", break_on_hyphens=False) or [""]

@@ -56,12 +56,20 @@ class Lesson:
     settings: Mapping[str, Any] = field(default_factory=dict)
     sizes: Sequence[Size] = ()
     note: str = ""
+    between: Mapping[str, Array] = field(
+        default_factory=dict
+    )  # what is computed on the way, shown with the inputs
     after: Callable[[Node], list[str]] | None = None  # lines under the output
+
+    @property
+    def name(self) -> str:
+        """Of the output: losses are L."""
+        return "L" if "t" in self.arrays else "y"
 
     def made(self) -> Node:
         tape = Tape()
         leaves = [None if a is None else tape.leaf(a, name) for name, a in self.arrays.items()]
-        return tape.apply(getattr(definitions, self.operation), *leaves, name="y", **self.settings)
+        return tape.apply(getattr(definitions, self.operation), *leaves, name=self.name, **self.settings)
 
 
 def teach(lesson: Lesson, view: View) -> None:
@@ -146,7 +154,7 @@ def _slopes(node: Node, view: View, lesson: Lesson) -> dict[str, Array]:
         dy = given.reshape(y.shape)
     found = node.tape.gradients(node, dy)
     by_name = {n.name: np.asarray(found[n]) for n in node.inputs if n is not None and n in found}
-    return {"dy": dy, **{f"d{name}": by_name[name] for name in lesson.arrays if name in by_name}}
+    return {f"d{lesson.name}": dy, **{f"d{name}": by_name[name] for name in lesson.arrays if name in by_name}}
 
 
 def _open(lesson: Lesson, cells: Sequence[Cell]) -> None:
@@ -159,7 +167,7 @@ def _open(lesson: Lesson, cells: Sequence[Cell]) -> None:
     said = [f"{k} {_said(v)}" for k, v in lesson.settings.items() if _said(v) != _said(usual[k].default)]
     if said:
         draw.out(*draw.paragraph(" · ".join(said)))
-    draw.out("", *draw.beside(_blocks(lesson.arrays)))
+    draw.out("", *draw.beside(_blocks({**lesson.arrays, **lesson.between})))
     if lesson.sizes:
         longest = max(len(s.axis) for s in lesson.sizes)
         draw.out("", *(f"{s.axis:<{longest}}  {s.text} = {s.value}" for s in lesson.sizes))
