@@ -5,7 +5,7 @@ tests/zoo/test_zoo.py holds each claim. To add a network: a file beside this one
 
 from __future__ import annotations
 
-from hubel.zoo.entry import Entry, as_it_is, pictures, sized, within
+from hubel.zoo.entry import Entry, as_it_is, in_steps, pictures, sized, within
 
 # One cycle of Nesterov's descent with late weights averaged; the augmentation that digits bear.
 FAST = {
@@ -36,6 +36,17 @@ PLAIN = {
 
 # Residual networks on small data: as COLOUR, in fewer epochs, as each costs more.
 RESIDUAL = {**COLOUR, "lr": 0.05, "batch": 64, "epochs": 15}
+# No norm keeps the rate in bounds here: Adam, and smaller steps.
+SMALL = {
+    **COLOUR,
+    "optimizer": "adamw",
+    "lr": 1e-3,
+    "weight_decay": 1e-4,
+    "batch": 64,
+    "epochs": 20,
+    "clip": 1.0,
+}
+ATTENTION = {**SMALL, "lr": 5e-4, "weight_decay": 0.05, "epochs": 40, "schedule": "cosine", "warmup": 0.1}
 
 # The networks of ImageNet on small data: their own step of plain momentum would ask for a hundred passes.
 LARGE = {
@@ -142,6 +153,18 @@ ZOO: dict[str, Entry] = {
         classes=1000, multiply_adds=19_630_000_000, year=2014, published="25.8 % top-1, 8.2 % top-5 (public weights)",
         small={"input": (3, 64, 40), "width": 0.0625, "classes": 5},
     ),
+    "googlenet": Entry(
+        "googlenet:GoogLeNet", (3, 224, 224), 13_378_280, "Szegedy et al. 2015, arXiv:1409.4842",
+        "Inception v1 as published, with both auxiliary classifiers", within(47, 224), LARGE,
+        classes=1000, multiply_adds=1_580_000_000, year=2014, published="10.07 % top-5 (one network), 6.67 % (seven)",
+        small={"input": (3, 219, 211), "width": 0.0625, "classes": 5},
+    ),
+    "googlenet-bn": Entry(
+        "googlenet:GoogLeNetBN", (3, 224, 224), 13_004_888, "Szegedy et al. 2015, arXiv:1409.4842",
+        "Inception v1 with batch norm, which public weights fit", within(47, 224), NORMED,
+        classes=1000, multiply_adds=1_500_000_000, year=2014, published="30.2 % top-1, 10.5 % top-5 (public weights)",
+        small={"input": (3, 80, 113), "width": 0.125, "classes": 5},
+    ),
     # ---- residual networks
     "resnet18": Entry(
         "resnet:ResNet18", (3, 224, 224), 11_689_512, "He et al. 2015, arXiv:1512.03385",
@@ -191,5 +214,37 @@ ZOO: dict[str, Entry] = {
         "5x5, eleven 3x3, 1x1 with a bias for each point of the board", pictures, {**PLAIN, "lr": 3e-4},
         classes=361, year=2016, published="57.0 % of experts' moves predicted",
         small={"input": (4, 7, 6), "width": 0.0625, "classes": 42},
+    ),
+    "preact-resnet": Entry(
+        "preact_resnet:PreActResNet", (3, 32, 32), 11_172_170, "He et al. 2016, arXiv:1603.05027",
+        "18 layers, norm and ReLU first, for small colour pictures", within(8, 128), {**RESIDUAL, "lr": 0.1},
+        year=2016, published="4.92 % on CIFAR-10 (1001 layers)",
+        small={"input": (3, 11, 14), "width": 0.125, "blocks": (1, 2, 1, 1), "classes": 5},
+    ),
+    # ---- for small machines
+    "squeezenet1_1": Entry(
+        "squeezenet:SqueezeNet11", (3, 224, 224), 1_235_496, "Iandola et al. 2016, arXiv:1602.07360",
+        "fire modules: AlexNet's accuracy with a fiftieth of its parameters", within(64, 224), SMALL,
+        classes=1000, multiply_adds=349_000_000, year=2016, published="42.5 % top-1, 19.7 % top-5",
+        small={"input": (3, 40, 47), "width": 0.125, "classes": 5},
+    ),
+    "mobilenet-v1": Entry(
+        "mobilenet:MobileNetV1", (3, 224, 224), 4_231_976, "Howard et al. 2017, arXiv:1704.04861",
+        "a filter on each map, then 1x1 across maps; --arg width=0.25 to 1", within(32, 224), RESIDUAL,
+        classes=1000, multiply_adds=569_000_000, year=2017, published="29.4 % top-1",
+        small={"input": (3, 33, 40), "width": 0.125, "classes": 5},
+    ),
+    "mobilenet-v2": Entry(
+        "mobilenet:MobileNetV2", (3, 224, 224), 3_504_872, "Sandler et al. 2018, arXiv:1801.04381",
+        "inverted residuals: wide inside, narrow between", within(32, 224), RESIDUAL,
+        classes=1000, multiply_adds=300_000_000, year=2018, published="28.0 % top-1",
+        small={"input": (3, 33, 40), "width": 0.125, "classes": 5},
+    ),
+    # ---- Transformers
+    "vit-tiny": Entry(
+        "vit:ViT", (3, 224, 224), 5_717_416, "Dosovitskiy et al. 2020, arXiv:2010.11929; Touvron et al. 2021, arXiv:2012.12877",
+        "a Transformer over patches of the picture, 12 blocks of 3 heads", in_steps(16, 32, 224), ATTENTION,
+        classes=1000, year=2020, published="27.8 % top-1 (DeiT-Ti)",
+        small={"input": (3, 16, 24), "patch": 8, "depth": 2, "heads": 2, "per_head": 6, "classes": 5},
     ),
 }  # fmt: skip
