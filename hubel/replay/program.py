@@ -37,6 +37,7 @@ class Trained(Protocol):
 class Replay:
     """One pass of a network, with every value that came up.
 
+    heads: what the network gives beside its output: the logits of auxiliary classifiers, in training
     layers: by name in order, what each step gave; parameters: the leaves of the weights that were used, by name
     buffers: by name, as the pass left them: batch norm moves its statistics in training
     """
@@ -47,6 +48,7 @@ class Replay:
     layers: Mapping[str, Node]
     parameters: Mapping[str, Node]
     buffers: Mapping[str, Array]
+    heads: tuple[Node, ...] = ()
 
     def layer(self, name: str) -> Node:
         """What the layer of that name gave; UnknownName with the nearest one otherwise."""
@@ -147,13 +149,12 @@ class Program:
         return scope.tape.leaf(self.constants[path], path.strip("_"))
 
     def _told(self, scope: Scope, entered: Node, output: Any, layers: dict[str, Node]) -> Replay:
-        if not isinstance(output, Node):
-            # A dict, or several outputs (heads): the first is the answer, the others stand among the layers.
-            output = next((v for v in _leaves(output) if isinstance(v, Node)), None)
-            if output is None:
-                raise InputError("the network gives no array that depends on its input")
+        # Of a dict or of several outputs the first is the answer.
+        nodes = [v for v in _leaves(output) if isinstance(v, Node)]
+        if not nodes:
+            raise InputError("the network gives no array that depends on its input")
         used = {n: node for n, node in scope.leaves.items() if n in self.parameters}
-        return Replay(scope.tape, entered, output, layers, used, scope.buffers)
+        return Replay(scope.tape, entered, nodes[0], layers, used, scope.buffers, tuple(nodes[1:]))
 
     def _last_uses(self) -> dict[fx.Node, list[fx.Node]]:
         """After which step a value is not needed any more."""

@@ -32,6 +32,7 @@ from hubel.definitions import (
 from hubel.definitions.windows import Array
 from hubel.replay import Program, Replay
 from hubel.training.recipe import Recipe
+from hubel.training.steps import auxiliary
 from hubel.zoo.pixels import Pixels
 
 Arrays = Mapping[str, Array]
@@ -78,6 +79,8 @@ class NumpyEngine:
         with np.errstate(all="ignore"):  # a loss that is not finite is told by the loop
             found = self.program.run(np.ascontiguousarray(x.numpy()), seed=seed)
             loss = self.loss(found.output, labels)
+            for share, head in zip(auxiliary(self.model.network), found.heads, strict=True):
+                loss = loss + share * self.loss(head, labels)
         self.at_hand = found, loss
         return torch.tensor(float(loss.value)), torch.tensor(self._right(found.output.value, labels))
 

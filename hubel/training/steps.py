@@ -47,6 +47,14 @@ class Loss:
         return (each * w).sum() / w.sum()
 
 
+def auxiliary(network: nn.Module) -> tuple[float, ...]:
+    """What the loss of each auxiliary classifier counts beside that of the answer, loss + sum_h a_h loss_h.
+
+    A network that has such heads gives (logits, head, ...) in training and says their weights: 0.3 each in GoogLeNet.
+    """
+    return getattr(network, "auxiliary", ())
+
+
 def balanced(targets: Tensor, classes: int) -> Tensor:
     """(K,) weights N / (K n_k): every class counts as much as if all were equally frequent; an absent class 0."""
     counts = torch.bincount(targets, minlength=classes).double()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hubel.training.recipe import Recipe
-from hubel.training.steps import Average, Loss, Optimizer
+from hubel.training.steps import Average, Loss, Optimizer, auxiliary
 from hubel.zoo.pixels import Pixels
 
 
@@ -56,8 +56,11 @@ class TorchEngine:
         if not self.model.training:
             self.model.train()
         torch.manual_seed(seed)
-        z = self._answers(x)  # (N, K)
-        self.at_hand = loss = self.loss(z, target)
+        z, *heads = self._answers(x)  # (N, K) each
+        loss = self.loss(z, target)
+        for share, head in zip(auxiliary(self.model.network), heads, strict=True):
+            loss = loss + share * self.loss(head, target)
+        self.at_hand = loss
         right = loss.new_zeros(()) if self.regress else (z.detach().argmax(1) == target).sum()
         return loss.detach(), right
 
@@ -79,20 +82,20 @@ class TorchEngine:
     def examine(self, x: Tensor, target: Tensor) -> tuple[float, int]:
         if self.model.training:
             self.model.eval()
-        z = self._answers(x)
+        (z,) = self._answers(x)
         right = 0 if self.regress else int((z.argmax(1) == target).sum())
         return self.loss(z, target).item(), right
 
     def weights(self) -> dict[str, Tensor]:
         return {name: t.detach().clone() for name, t in self.model.network.state_dict().items()}
 
-    def _answers(self, x: Tensor) -> Tensor:
-        """(N, K) logits in float32, whatever they were computed in."""
+    def _answers(self, x: Tensor) -> list[Tensor]:
+        """(N, K) logits in float32, whatever they were computed in; in training also those of auxiliary heads."""
         if x.dim() == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         with self._arithmetic():
-            z: Tensor = self.model(x)
-        return z.float()
+            answers = self.model(x)
+        return [z.float() for z in (answers if isinstance(answers, tuple) else (answers,))]
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()

@@ -6,7 +6,9 @@ that of the input, for a random gradient from above.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from hubel import zoo
+from hubel.definitions import total
 from hubel.definitions.windows import Array
 from hubel.replay import Program
 from hubel.verification.differences import Difference, Found, differences, largest
@@ -78,18 +81,22 @@ def _replayed(
     program = Program(network, training=training)  # before the pass, which moves statistics
     leaf = torch.tensor(x, requires_grad=True)
     with dropped(network, rng) as masks:
-        y = network(leaf)
+        answers = network(leaf)
+    answers = answers if isinstance(answers, tuple) else (answers,)  # with auxiliary classifiers, in training
     found = program.run(x, masks=masks)
+    given = (found.output, *found.heads)
     buffers = {n: b.numpy() for n, b in network.named_buffers()}
     kept = [f"{n} after the step" for n in buffers], [found.buffers[n] for n in buffers], [*buffers.values()]
-    forward = differences(["the output"], [found.output.value], [y.detach().numpy()], SHARE)
+    named = ["the output", *(f"head {n}" for n in range(1, len(answers)))]
+    forward = differences(named, [y.value for y in given], [y.detach().numpy() for y in answers], SHARE)
     forward += differences(*kept, SHARE)
     backward = None
     if precision == "float64":
-        dy = rng.standard_normal(y.shape)
+        flows = [rng.standard_normal(y.shape) for y in answers]
         network.zero_grad()
-        y.backward(torch.tensor(dy))
-        gradients = found.gradients(dy=dy)
+        torch.autograd.backward(answers, [torch.tensor(dy) for dy in flows])
+        terms = [found.tape.apply(total, y * dy) for y, dy in zip(given, flows, strict=True)]
+        gradients = found.gradients(functools.reduce(operator.add, terms))
         parameters = dict(network.named_parameters())
         names = [*(f"d {n}" for n in parameters), "d input"]
         leaves = [*(found.parameters.get(n) for n in parameters), found.input]

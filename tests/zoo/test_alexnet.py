@@ -11,7 +11,7 @@ from torch import nn
 
 from hubel import zoo
 from hubel.definitions import local_response_norm
-from hubel.errors import ShapeError
+from hubel.errors import ShapeError, UnknownName
 
 
 def test_each_layer_has_the_parameters_of_figure_2():
@@ -96,10 +96,27 @@ def test_poolings_overlap():
 
 def test_weights_and_biases_begin_as_in_section_5():
     torch.manual_seed(0)
-    layers = [m for m in zoo.create("alexnet", width=0.25).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    layers = [
+        m
+        for m in zoo.create("alexnet", width=0.25, init="paper").modules()
+        if isinstance(m, nn.Conv2d | nn.Linear)
+    ]
     assert [m.bias.unique().tolist() for m in layers] == [[0], [1], [0], [1], [1], [1], [1], [0]]
     for layer in layers:
         assert layer.weight.std().item() == pytest.approx(0.01, rel=0.05)
+
+
+def test_weights_begin_so_that_the_size_of_answers_is_kept():
+    torch.manual_seed(0)
+    layers = [m for m in zoo.create("alexnet", width=0.25).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    for layer in layers:
+        fan_in = layer.weight[0].numel()
+        assert (
+            layer.weight.std().item() == pytest.approx(math.sqrt(2 / fan_in), rel=0.05)
+            and not layer.bias.any()
+        )
+    with pytest.raises(UnknownName, match=r"no initialisation named 'papers'. Did you mean 'paper'"):
+        zoo.create("alexnet", init="papers")
 
 
 @pytest.mark.parametrize(("name", "least"), [("alexnet", 67), ("alexnet-owt", 63)])

@@ -16,38 +16,82 @@ from hubel.zoo.lenet5 import DIGITS, TABLE, LeNet5Of1998, PartialConv2d, Subsamp
 from hubel.zoo.lenet5_simplified import SliceBiasConv2d
 from hubel.zoo.pixels import Pixels
 
+MODES = pytest.mark.parametrize("training", [False, True], ids=["in use", "in training"])
+HELD_IN_MEMORY = 4_000_000  # parameters; a larger network is built without memory for its weights
+
+
+def as_published(name, **arguments):
+    """The network at its full size; where that is large, on PyTorch's meta device, which knows shapes alone."""
+    with torch.device("meta" if zoo.ZOO[name].parameters > HELD_IN_MEMORY else "cpu"):
+        return hubel.create(name, **arguments)
+
+
+def answer(network, shape, count=2):
+    """The logits of a picture that is nothing but zeros, in use."""
+    return network.eval()(torch.zeros(count, *shape, device=next(network.parameters()).device))
+
+
+def outputs(network, x):
+    """All that a network gives: the logits, and in training those of its auxiliary classifiers."""
+    y = network(x)
+    return y if isinstance(y, tuple) else (y,)
+
 
 @pytest.mark.parametrize("name", hubel.names())
 def test_every_network_is_what_its_entry_says(name):
-    entry, net = zoo.ZOO[name], hubel.create(name, classes=7)  # not the default: an ignored argument shows
-    assert sum(p.numel() for p in hubel.create(name).parameters()) == entry.parameters
-    y = net(torch.randn(4, *entry.input))
-    assert y.shape == (4, 7)
-    y.square().sum().backward()
+    entry = zoo.ZOO[name]
+    assert sum(p.numel() for p in as_published(name).parameters()) == entry.parameters
+    # Not the paper's class count: an ignored argument shows.
+    assert answer(as_published(name, classes=7), entry.input).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", hubel.names())
+def test_every_parameter_learns(name):
+    torch.manual_seed(0)
+    net, shape = zoo.small(name)
+    sum(y.square().sum() for y in outputs(net, torch.randn(4, *shape))).backward()
     assert [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 @pytest.mark.parametrize("name", hubel.names())
-def test_every_network_can_be_traced(name):
+def test_auxiliary_classifiers_answer_in_training_alone_and_have_a_weight_each(name):
+    net, shape = zoo.small(name)
+    x = torch.randn(3, *shape)
+    logits, *heads = outputs(net.train(), x)
+    assert len(heads) == len(getattr(net, "auxiliary", ()))
+    assert all(head.shape == logits.shape for head in heads)
+    assert net.eval()(x).shape == logits.shape
+
+
+@MODES
+@pytest.mark.parametrize("name", hubel.names())
+def test_every_network_can_be_traced(name, training):
     # Issue by issue, more is built on the graph: replay, receptive fields, export.
     net, shape = zoo.small(name)
-    net.eval()
     x = torch.randn(2, *shape)
-    torch.testing.assert_close(torch.fx.symbolic_trace(net)(x), net(x))
+    traced = torch.fx.symbolic_trace(net.train(training))
+    for layer in net.modules():
+        if isinstance(layer, nn.Dropout | nn.Dropout2d):
+            layer.p = 0.0  # the layers are shared, and what they drop is drawn anew at each call
+    torch.testing.assert_close(traced(x), net(x))
 
 
-@pytest.mark.parametrize("name", [n for n in hubel.names() if n != "mlp"])
+PICTURES = [n for n in hubel.names() if len(zoo.ZOO[n].input) == 3 and n != "mlp"]
+
+
+@pytest.mark.parametrize("name", PICTURES)
 def test_every_picture_network_takes_colour_and_other_sizes(name):
-    shape = zoo.ZOO[name].takes((3, 36, 44))
-    assert shape[0] == 3
-    assert hubel.create(name, 5, shape)(torch.randn(2, *shape)).shape == (2, 5)
+    channels = max(3, zoo.ZOO[name].input[0])  # grey ones take colour too; 48 planes of a board stay 48
+    shape = zoo.ZOO[name].takes((channels, 36, 44))
+    assert shape[0] == channels
+    assert answer(as_published(name, classes=5, input=shape), shape).shape == (2, 5)
 
 
 @pytest.mark.parametrize("name", hubel.names())
 def test_the_seed_fixes_the_weights(name):
     def weights(seed):
         torch.manual_seed(seed)
-        return torch.cat([p.flatten() for p in hubel.create(name).parameters()])
+        return torch.cat([p.flatten() for p in zoo.small(name)[0].parameters()])
 
     assert torch.equal(weights(3), weights(3))
     assert not torch.equal(weights(3), weights(4))
