@@ -7,7 +7,7 @@ layers (4.2). It differs from the paper in five places:
     the normalisation sees the neighbours of a map across both groups, as they do not lie on two GPUs here;
     dropout enlarges what stays while training, where the paper halves all outputs in use: the same on average;
     a picture is looked at once, not in ten cuts (see also the setting `mirror` of the recipe);
-    weights begin as in He et al. 2015 (normal, fan in), biases 0. The paper's own beginning (section 5) is init="paper":
+    weights begin as in He et al. 2015 (normal, fan in), biases 0. Section 5 of the paper is init="paper":
     N(0, 0.01), biases 1 in the 2nd, 4th and 5th convolution and the hidden layers. Its first answers hardly depend on
     the picture, and few pictures do not lead away from there: 1,486 hand signs did not in eight passes.
 

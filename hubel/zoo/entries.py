@@ -165,6 +165,12 @@ ZOO: dict[str, Entry] = {
         classes=1000, multiply_adds=1_500_000_000, year=2014, published="30.2 % top-1, 10.5 % top-5 (public weights)",
         small={"input": (3, 80, 113), "width": 0.125, "classes": 5},
     ),
+    "inception-v3": Entry(
+        "inception_v3:InceptionV3", (3, 299, 299), 27_161_264, "Szegedy et al. 2016, arXiv:1512.00567",
+        "windows taken apart into 1xn and nx1, with its auxiliary classifier", within(75, 299), NORMED,
+        classes=1000, multiply_adds=5_710_000_000, year=2015, published="21.2 % top-1, 5.6 % top-5 (one network), 3.58 % (four)",
+        small={"input": (3, 107, 123), "width": 0.125, "classes": 5},
+    ),
     # ---- residual networks
     "resnet18": Entry(
         "resnet:ResNet18", (3, 224, 224), 11_689_512, "He et al. 2015, arXiv:1512.03385",
