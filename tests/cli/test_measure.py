@@ -117,6 +117,8 @@ def test_a_document_with_half_a_table_is_left_alone(cli, stub, tmp_path, text):
 def test_without_a_name_they_are_listed(cli, stub):
     listed = cli("measure", "--json").json
     assert list(listed) == list(MEASUREMENTS) and listed["mnist"]["asked"] == "≥ 99.5 %, ≤ 30 s, ≤ 1.2 GB"
+    numpy = listed["mnist-numpy"]
+    assert numpy["asked"] == "≥ 98.5 %" and "--engine numpy --epochs 2 " in numpy["command"]
     assert listed["mnist-lenet-keras"]["asked"] == "99 to 99.3 %" and listed["mnist-fast"]["asked"] == "–"
     assert stub == [] and "hubel measure all" in cli("measure").out
 

@@ -247,15 +247,17 @@ def test_the_weights_in_use_are_given_back_after_a_failure():
 
 
 def test_threads_of_numpy_are_as_asked_and_given_back():
-    from threadpoolctl import threadpool_info
+    from threadpoolctl import threadpool_info, threadpool_limits
 
     def threads():
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
-    before = threads()
-    with trainer(NumpyEngine, threads=1).engine.at_work():
-        assert threads() == {1}
-    assert threads() == before
+    with threadpool_limits(2, user_api="blas"):
+        with trainer(NumpyEngine, threads=1).engine.at_work():
+            assert threads() == {1}
+        assert threads() == {2}
+        with trainer(NumpyEngine).engine.at_work():
+            assert threads() == {2}  # nobody chose: NumPy's own
 
 
 QUICK = {"engine": "numpy", "epochs": 2, "batch": 64}
