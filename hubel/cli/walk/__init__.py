@@ -5,12 +5,13 @@ Each family of walks is one file; this one lists them. Nothing that is typed is 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from hubel.cli.walk import graph, kernel, losses, operations, optimizers
+from hubel.cli.walk import graph, kernel, losses, network, operations, optimizers
 
 # group -> command -> (function, one line)
 WALKS: dict[str, dict[str, tuple[Any, str]]] = {
@@ -56,7 +57,11 @@ WALKS["Graphs and pictures"] = {
     "kernel": (kernel.kernel, "A hand-made kernel on a picture, or the list of them."),
     "graph": (graph.graph, "The computational graph of an expression, with derivatives."),
 }
+WALKS["A trained network"] = {
+    "network": (network.network, "RUN PICTURE: how one of its cells came about. The word may be left out."),
+}
 EXAMPLES = {
+    "network": ["runs/digits-1 photo.png", "runs/digits-1 photo.png --layer features.3 --map 4 --at 5,7", "runs/digits-1 --item 7 --layer features.3 --json"],
     "kernel": ["sobel-x photo.png -o edges.png", "laplacian photo.png", "'0 -1 0; -1 5 -1; 0 -1 0' photo.png"],
     "graph": ["'2*10*1.1'", "'(apple*2 + orange*3) * tax' --let apple=10 --let orange=15 --let tax=1.1", "'x=1; y=2; t=x+y; z=t**2'"],
     "conv2d": ["--padding 1 --stride 2 --bias 1", "--padding same --step", "--input photo.png --kernel sobel-x --at 10,20", "--input '1 2; 3 4 | 5 6; 7 8' --kernel '1 0; 0 1 | 1 1; 1 1' --backward"],
@@ -92,11 +97,14 @@ class _Walks(TyperGroup):
         return super().get_command(ctx, cmd_name) or super().get_command(ctx, cmd_name.replace("-", "_"))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if not self.get_command(ctx, args[0]) and not args[0].startswith("-"):
-            from hubel.errors import UnknownName
+        """What is no name of a walk is a run, where there is one."""
+        if self.get_command(ctx, args[0]) or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        if Path(args[0]).exists() or "/" in args[0]:
+            return super().resolve_command(ctx, ["network", *args])
+        from hubel.errors import UnknownName
 
-            raise UnknownName("walk", args[0], [n for n, c in self.commands.items() if not c.hidden])
-        return super().resolve_command(ctx, args)
+        raise UnknownName("walk", args[0], self.commands, hint="Or name the folder of a run, and a picture.")
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,10 +58,15 @@ def matrix(
     seen: Array | None = None,
     padded: Array | None = None,
     room: int | None = None,
+    even: bool = False,
 ) -> Block:
-    """(H, W) in columns under its name. seen: cells to point at; padded: cells that are padding."""
-    values = np.atleast_2d(values)
-    texts = [[digits(v) for v in line[:200]] for line in values[:TALL]]
+    """(H, W) in columns under its name. seen: cells to point at; padded: cells that are padding.
+
+    even: all with as many decimals as give the largest three digits, which takes less room
+    """
+    values, padded = np.atleast_2d(values), None if padded is None else np.atleast_2d(padded)
+    form = _even(values) if even else digits
+    texts = [[form(v) for v in line[:200]] for line in values[:TALL]]
     if padded is not None:
         texts = [[PADDING if padded[i, j] else t for j, t in enumerate(line)] for i, line in enumerate(texts)]
     widths = [max(len(line[j]) for line in texts) + (seen is not None) for j in range(len(texts[0]))]
@@ -80,6 +85,12 @@ def matrix(
     if len(values) > TALL:
         lines.append(Text(f"… {len(values) - TALL:,} more rows", FAINT))
     return Block(tuple(lines))
+
+
+def _even(values: Array) -> Callable[[float], str]:
+    largest = float(np.abs(values[np.isfinite(values)]).max(initial=0))
+    decimals = 0 if (values == np.rint(values)).all() else int(np.clip(2 - np.floor(np.log10(largest)), 0, 9))
+    return lambda v: digits(0.0) if v == 0 else f"{v:.{decimals}f}"
 
 
 def _put(line: Text, text: str, room: int, marked: bool, brackets: bool, *, last: bool) -> None:
