@@ -95,7 +95,7 @@ class MobileNetV1(nn.Module):
         padding: str = "tensorflow", dropout: float = 0.001,
     ) -> None:  # fmt: skip
         super().__init__()
-        make = _builder(input, width, norm, padding)
+        make, self.padding = _builder(input, width, norm, padding), padding
         maps = [max(8, int(m * width)) for m in (32, *(m for m, _ in BODY))]
         layers = [make.unit(input[0], maps[0], 3, 2)]  # (N,   32, 112, 112)
         for (before, after), (_, stride) in zip(itertools.pairwise(maps), BODY, strict=True):
@@ -139,7 +139,7 @@ class MobileNetV2(nn.Module):
         padding: str = "tensorflow", dropout: float = 0.2,
     ) -> None:  # fmt: skip
         super().__init__()
-        make = _builder(input, width, norm, padding)
+        make, self.padding = _builder(input, width, norm, padding), padding
         maps, last = eights(32 * width), eights(1280 * max(1.0, width))
         layers: list[nn.Module] = [make.unit(input[0], maps, 3, 2)]  # (N,   32, 112, 112)
         for expansion, channels, repeats, stride in STAGES:

@@ -46,6 +46,7 @@ class SqueezeNet11(nn.Module):
         dropout: float = 0.5,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.ceil = ceil
 
         def after(size: int) -> int:
             size = windowed(size, 3, 2)

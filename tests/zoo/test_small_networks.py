@@ -100,7 +100,9 @@ def test_mobilenet_v2_has_the_sizes_of_table_2():
 )  # Howard et al., Tables 6 and 7
 def test_mobilenet_v1_by_width_and_size_costs_what_the_paper_says(width, side, millions, count):
     network = on_paper("mobilenet-v1", input=(3, side, side), width=width)
-    assert multiply_adds(network, (3, side, side)) / 1e6 == pytest.approx(millions, abs=0.75)  # 290.7: cut off
+    assert multiply_adds(network, (3, side, side)) / 1e6 == pytest.approx(
+        millions, abs=0.75
+    )  # 290.7: cut off
     assert parameters(network) / 1e6 == pytest.approx(count, abs=0.051)
 
 
