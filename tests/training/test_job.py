@@ -194,12 +194,13 @@ def test_two_epochs_show_every_picture_both_ways(tmp_path, monkeypatch):
     assert len(first) == 1258 and (first ^ second).all() and first.any() and second.any()
 
 
+@pytest.mark.parametrize("engine", ["torch", "numpy"])
 @pytest.mark.parametrize(
     ("number", "error", "code"), [(signal.SIGINT, Interrupted, 130), (signal.SIGTERM, StoppedEarly, 4)]
 )
-def test_a_signal_ends_the_loop_after_the_step_and_saves(tmp_path, number, error, code):
+def test_a_signal_ends_the_loop_after_the_step_and_saves(tmp_path, number, error, code, engine):
     before = signal.getsignal(number)
-    job = prepare("digits", out=tmp_path / "run", **QUICK | {"epochs": 50})
+    job = prepare("digits", out=tmp_path / "run", engine=engine, **QUICK | {"epochs": 50})
     job.begin()
 
     def progress(step, steps):
@@ -209,7 +210,7 @@ def test_a_signal_ends_the_loop_after_the_step_and_saves(tmp_path, number, error
     with pytest.raises(error, match=r"at step 13 of 500; what was learnt is saved in") as told:
         list(job.epochs(progress))
     assert told.value.exit_code == code and signal.getsignal(number) == before
-    live = job.trainer.engine.model.network.state_dict()
+    live = job.trainer.weights()
     assert all(torch.equal(live[k], v) for k, v in job.run().model.network.state_dict().items())
     assert [row["epoch"] for row in job.run().history] == [1]  # the second one was cut short
 
