@@ -1,7 +1,8 @@
-"""The unit of which the Inception networks are made: a convolution, a batch norm where there is one, a ReLU."""
+"""What the Inception networks are made of: a unit of convolution, batch norm and ReLU; units in a row; branches."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 Pair = int | tuple[int, int]
@@ -25,3 +26,37 @@ class ConvUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
         return self.relu(x if self.bn is None else self.bn(x))
+
+
+def row(before: int, *steps: tuple[int, Pair] | tuple[int, Pair, str]) -> nn.Sequential:
+    """Units behind each other. A step: maps, kernel, and "valid" or "half" where it does not keep the size.
+
+    valid: no padding;  half: no padding, stride 2
+    """
+    made = []
+    for maps, kernel, *how in steps:
+        u, v = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+        padding = (0, 0) if how else (u // 2, v // 2)
+        made.append(ConvUnit(before, maps, kernel, 2 if how == ["half"] else 1, padding))
+        before = maps
+    return nn.Sequential(*made)
+
+
+class Branches(nn.Module):
+    """Branches side by side under the names that they are given; their maps are joined in that order."""
+
+    def __init__(self, before: int, **branches: nn.Module) -> None:
+        super().__init__()
+        self.names = tuple(branches)
+        for name, branch in branches.items():
+            self.add_module(name, branch)
+        self.maps = sum(_maps(branch, before) for branch in branches.values())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.get_submodule(name)(x) for name in self.names], 1)
+
+
+def _maps(branch: nn.Module, before: int) -> int:
+    """What a branch gives; a pooling gives as many maps as it is given."""
+    units = [part.maps for part in branch.modules() if isinstance(part, ConvUnit)]
+    return units[-1] if units else before

@@ -171,6 +171,18 @@ ZOO: dict[str, Entry] = {
         classes=1000, multiply_adds=5_710_000_000, year=2015, published="21.2 % top-1, 5.6 % top-5 (one network), 3.58 % (four)",
         small={"input": (3, 107, 123), "width": 0.125, "classes": 5},
     ),
+    "inception-v4": Entry(
+        "inception_v4:InceptionV4", (3, 299, 299), 42_679_816, "Szegedy et al. 2017, arXiv:1602.07261",
+        "a stem with branches of its own, and more modules of each kind", within(75, 299), NORMED,
+        classes=1000, multiply_adds=12_250_000_000, year=2016, published="20.0 % top-1, 5.0 % top-5 (one network)",
+        small={"input": (3, 91, 107), "width": 0.0625, "blocks": (1, 1, 1), "classes": 5},
+    ),
+    "inception-resnet-v2": Entry(
+        "inception_v4:InceptionResNetV2", (3, 299, 299), 55_843_464, "Szegedy et al. 2017, arXiv:1602.07261",
+        "Inception modules whose answers are added to their input", within(75, 299), NORMED,
+        classes=1000, multiply_adds=13_150_000_000, year=2016, published="19.9 % top-1, 4.9 % top-5 (one network)",
+        small={"input": (3, 91, 107), "width": 0.0625, "blocks": (1, 1, 2), "classes": 5},
+    ),
     # ---- residual networks
     "resnet18": Entry(
         "resnet:ResNet18", (3, 224, 224), 11_689_512, "He et al. 2015, arXiv:1512.03385",

@@ -168,7 +168,7 @@ class InceptionV3(nn.Module):
         heads: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
-        fitted(input, lambda size: windowed(_cells(size), 3, 2))
+        fitted(input, lambda size: windowed(middle_cells(size), 3, 2))
 
         def wide(maps: int) -> int:
             return scaled(maps, width)
@@ -198,7 +198,7 @@ class InceptionV3(nn.Module):
         self.fc = nn.Linear(self.Mixed_7c.maps, classes)
 
         self.auxiliary = (0.4,) if heads else ()
-        large = min(_cells(side) for side in input[1:]) >= 17
+        large = min(middle_cells(side) for side in input[1:]) >= 17
         pool = nn.AvgPool2d(5, 3) if large else nn.AdaptiveAvgPool2d(5)
         self.AuxLogits = Head(self.Mixed_6e.maps, classes, pool, wide) if heads else None
         self._initialise()
@@ -227,8 +227,8 @@ class InceptionV3(nn.Module):
                     nn.init.zeros_(layer.bias)
 
 
-def _cells(size: int) -> int:
-    """Cells per axis of the modules 6b to 6e."""
+def middle_cells(size: int) -> int:
+    """Cells per axis of the modules 6b to 6e: 17 of 299 pixels."""
     size = windowed(windowed(size, 3, 2), 3)
     size = windowed(windowed(size, 3, 2), 3)
     return windowed(windowed(size, 3, 2), 3, 2)
