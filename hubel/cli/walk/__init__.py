@@ -5,6 +5,7 @@ Each family of walks is one file; this one lists them. Nothing that is typed is 
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from hubel.cli.walk import graph, kernel, losses, network, operations, optimizer
 # group -> command -> (function, one line)
 WALKS: dict[str, dict[str, tuple[Any, str]]] = {
     "Windows": {
-        "conv2d": (operations.convolve, "Convolution as networks have it: the kernel slides unflipped."),
+        "conv2d": (operations.convolve, "Convolution; the kernel slides unflipped."),
         "conv1d": (operations.convolve_row, "The same along a row."),
-        "convolve2d": (operations.convolve, "True convolution: the kernel is flipped first."),
+        "convolve2d": (operations.convolve, "True convolution: the kernel is flipped."),
         "convolve1d": (operations.convolve_row, "The same along a row."),
-        "conv_transpose2d": (operations.convolve_back, "Transposed convolution: every cell stamps the kernel."),
+        "conv_transpose2d": (operations.convolve_back, "Transposed: every cell stamps the kernel."),
         "max_pool2d": (operations.pool, "The largest number of each window."),
         "avg_pool2d": (operations.pool, "The mean of each window."),
     },
@@ -58,7 +59,7 @@ WALKS["Graphs and pictures"] = {
     "graph": (graph.graph, "The computational graph of an expression, with derivatives."),
 }
 WALKS["A trained network"] = {
-    "network": (network.network, "RUN PICTURE: how one of its cells came about. The word may be left out."),
+    "network": (network.network, "How one of its cells came about."),
 }
 EXAMPLES = {
     "network": ["runs/digits-1 photo.png", "runs/digits-1 photo.png --layer features.3 --map 4 --at 5,7", "runs/digits-1 --item 7 --layer features.3 --json"],
@@ -128,11 +129,15 @@ def walk(ctx: typer.Context) -> None:
         return
     from hubel.cli import show
 
+    room = min(show.console().width, 120)
     for group, walks in WALKS.items():
         show.say(group)
         for name, (_, line) in walks.items():
-            show.say(f"  {name:<34}{line}")
-    show.say("\nEach has an example of its own: hubel walk conv2d. Its options: hubel walk conv2d --help")
+            said = textwrap.wrap(line, room - 36)
+            show.say("\n".join([f"  {name:<34}{said[0]}", *(f"{'':36}{more}" for more in said[1:])]))
+    show.say("\nEach has an example of its own: hubel walk conv2d")
+    show.say("Its options:                    hubel walk conv2d --help")
+    show.say("A trained network:              hubel walk RUN PICTURE")
 
 
 def _examples(name: str) -> str:

@@ -133,7 +133,9 @@ class _Made:
         return node
 
     def _constant(self, tree: Branch) -> float:
-        """An exponent: a number, or a fraction of two."""
+        """An exponent: a number, a fraction of two, or a power of one. What is not finite is seen when it is used."""
+        import numpy as np
+
         from hubel.cli.walk.expression import point
 
         if tree.kind == "negative":
@@ -142,6 +144,8 @@ class _Made:
             above, below = (self._constant(c) for c in tree.children)
             if below:
                 return above / below
+        if tree.kind == "**":
+            return float(np.float64(self._constant(tree.children[0])) ** self._constant(tree.children[1]))
         if tree.kind != "number" or tree.value is None:
             point(self.text, tree.at, "an exponent must be a number; x**y of two names is exp(y*log(x))")
         return tree.value

@@ -215,10 +215,14 @@ def _step(found: Cell, node: Node, count: int, cells: Sequence[Cell], columns: d
     if found.window is not None:
         draw.out(*draw.beside(seen(found, node, cells)), "")
     draw.out(*working(found, label, columns))
-    if count == of or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if count == of or not _interactive():
         return True
     draw.out(Text("Enter: the next cell   q: end", draw.FAINT))
     return sys.stdin.readline().strip().lower() not in ("q", "quit")
+
+
+def _interactive() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def seen(found: Cell, node: Node, cells: Sequence[Cell]) -> list[draw.Block]:
