@@ -24,7 +24,8 @@ from hubel.replay import Program
 from hubel.verification.differences import Difference, Found, differences, largest
 from hubel.zoo.entry import Shape
 
-BATCH = 4  # a batch norm over a map of one cell has these numbers alone; of two, only their order would be left
+# Pictures: a batch norm over maps of one cell has these numbers alone, and of two only their order would be left.
+BATCH = 4
 WIDER = 5  # columns more than rows, so that a swapped H and W shows
 
 # What a bias in front of a batch norm gets is 0 but for rounding. In a deep network the gradients of the first layers
