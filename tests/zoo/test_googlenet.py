@@ -99,7 +99,8 @@ def test_a_head_pools_as_section_5_has_it():
             (1024,),
             (1000,),
         ]
-        assert isinstance(head.pool, nn.AvgPool2d) and head.dropout.p == 0.7
+        assert isinstance(head.pool, nn.AvgPool2d) and (head.pool.kernel_size, head.pool.stride) == (5, 3)
+        assert head.dropout.p == 0.7
     assert isinstance(on_paper("googlenet", input=(3, 64, 224)).aux1.pool, nn.AdaptiveAvgPool2d)
 
 
@@ -140,3 +141,25 @@ def test_the_least_size(name):
 def test_width_narrows_maps_and_hidden_units():
     network = on_paper("googlenet", width=0.5)
     assert network.inception5b.maps == 512 and network.aux1.fc1.out_features == 512
+
+
+def test_the_stem_normalises_where_figure_3_has_it():
+    torch.manual_seed(0)
+    network, shape = zoo.small("googlenet")
+    x = torch.randn(2, *shape) * 20  # so large that the normalisation shows
+
+    def conv(unit, x, **settings):
+        return F.relu(F.conv2d(x, unit.conv.weight, unit.conv.bias, **settings))
+
+    def pool(x):
+        return F.max_pool2d(x, 3, 2, ceil_mode=True)
+
+    def normalised(x):
+        return F.local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0)
+
+    y = normalised(pool(conv(network.conv1, x, stride=2, padding=3)))
+    y = pool(normalised(conv(network.conv3, conv(network.conv2, y), padding=1)))
+    found = {}
+    network.inception3a.register_forward_pre_hook(lambda module, given: found.update(given=given[0]))
+    network.eval()(x)
+    torch.testing.assert_close(found["given"], y)

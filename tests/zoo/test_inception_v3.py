@@ -111,7 +111,8 @@ def test_the_head_is_the_released_one_at_299_pixels():
         (768, 1, 1),
         (1000,),
     ]
-    assert isinstance(network.AuxLogits.pool, nn.AvgPool2d)
+    pool = network.AuxLogits.pool
+    assert isinstance(pool, nn.AvgPool2d) and (pool.kernel_size, pool.stride) == (5, 3)
     assert isinstance(on_paper("inception-v3", input=(3, 299, 298)).AuxLogits.pool, nn.AdaptiveAvgPool2d)
     assert network.auxiliary == (0.4,) and on_paper("inception-v3", heads=False).auxiliary == ()
 
