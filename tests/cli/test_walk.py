@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -409,3 +411,25 @@ def test_every_example_of_the_help_is_understood(cli, tmp_path, monkeypatch):
             if said.code:
                 wrong[f"{name} {example}"] = said.err
     assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("typed", "absent"),
+    [
+        (["walk"], {"torch"}),
+        (["walk", "conv2d", "--help"], {"numpy", "torch"}),
+        (["walk", "conv2d"], {"torch"}),
+        (["walk", "graph", "2*10*1.1"], {"torch"}),
+        (["walk", "adam"], {"torch"}),
+    ],
+    ids=str,
+)
+def test_a_walk_waits_for_nothing_heavy(typed, absent):
+    code = (
+        "import sys; from hubel.cli.main import main\n"
+        f"sys.argv = ['hubel', *{typed!r}]\n"
+        "try:\n    main()\nexcept SystemExit: pass\n"
+        "sys.stderr.write(' '.join({name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert absent & set(done.stderr.split()) == set() and "hubel" in done.stderr

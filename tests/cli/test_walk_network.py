@@ -12,6 +12,8 @@ from sklearn.datasets import load_digits
 
 import hubel
 from hubel.cli.walk import EXAMPLES
+from hubel.replay import replay
+from hubel.replay.cell import cell, receptive
 from hubel.run import load
 
 
@@ -116,17 +118,24 @@ def test_without_a_place_the_strongest_is_taken_and_said(cli, runs):
     assert f"features.3[{best},2,3] = " in said and "the strongest at this place" in said
 
 
-def test_every_layer_of_every_run_can_be_walked(cli, runs):
-    for name, item in (
-        ("lenet", runs / "digit.png"),
-        ("mirrored", runs / "digit.png"),
-        ("points", "0.3 0.2"),
-    ):
-        for listed in cli("walk", runs / name, item, "--json").json["layers"]:
-            said = cli("walk", runs / name, item, "--layer", listed["layer"])
-            assert (said.code, said.err) == (0, ""), listed["layer"]
-            found = cli("walk", runs / name, item, "--layer", listed["layer"], "--json").json["cell"]
-            assert found["computed"] == pytest.approx(found["value"], rel=1e-4, abs=1e-5), listed["layer"]
+@pytest.mark.parametrize(
+    ("name", "item"), [("lenet", "digit.png"), ("mirrored", "digit.png"), ("points", [0.3, 0.2])]
+)
+def test_the_working_of_every_layer_comes_to_its_value(runs, name, item):
+    found = replay(load(runs / name), runs / item if isinstance(item, str) else item)
+    assert len(found.layers) > 4
+    for layer, node in found.layers.items():
+        index = np.unravel_index(np.abs(node.value).argmax(), node.value.shape)
+        made = cell(node, index)
+        assert made.computed == pytest.approx(made.value, rel=1e-4, abs=1e-5), layer
+        assert receptive(node, index, found.input).steps[-1].node is found.input
+
+
+def test_every_layer_can_be_walked(cli, runs):
+    run = load(runs / "mirrored")
+    for layer in [n for n in replay(run, runs / "digit.png").layers if not n.endswith("#2")]:
+        said = cli("walk", runs / "mirrored", runs / "digit.png", "--layer", layer)
+        assert (said.code, said.err) == (0, "") and f"\n{layer}[" in said.out, layer
 
 
 def test_an_item_of_the_runs_own_validation_part(cli, runs):
@@ -135,7 +144,7 @@ def test_an_item_of_the_runs_own_validation_part(cli, runs):
     x, first = run.dataset().val.inputs[3], run.model.network.get_submodule("layers.1")
     assert said["item"] == "item 3 of val"
     assert said["cell"]["value"] == pytest.approx(
-        float(first(torch.tensor(np.asarray(x))[None])[0, 0]), abs=1e-5
+        float(first(torch.tensor(np.asarray(x))[None])[0, 0].detach()), abs=1e-5
     )
 
 

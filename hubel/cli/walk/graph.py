@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 SYMBOLS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 OPERATIONS = {sign: name for name, sign in SYMBOLS.items()}
+FIXED = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "**": operator.pow}
 NAME = 28  # letters of a node's name that are shown
 
 
@@ -133,22 +135,20 @@ class _Made:
         return node
 
     def _constant(self, tree: Branch) -> float:
-        """An exponent: a number, a fraction of two, or a power of one. What is not finite is seen when it is used."""
+        """An exponent: a number, or what numbers alone come to. What is not finite is seen when it is used."""
         import numpy as np
 
         from hubel.cli.walk.expression import point
 
+        if tree.kind == "number" and tree.value is not None:
+            return tree.value
         if tree.kind == "negative":
             return -self._constant(tree.children[0])
-        if tree.kind == "/":
-            above, below = (self._constant(c) for c in tree.children)
-            if below:
-                return above / below
-        if tree.kind == "**":
-            return float(np.float64(self._constant(tree.children[0])) ** self._constant(tree.children[1]))
-        if tree.kind != "number" or tree.value is None:
+        if tree.kind not in FIXED:
             point(self.text, tree.at, "an exponent must be a number; x**y of two names is exp(y*log(x))")
-        return tree.value
+        a, b = (np.float64(self._constant(child)) for child in tree.children)
+        with np.errstate(all="ignore"):
+            return float(FIXED[tree.kind](a, b))
 
 
 def _given(let: list[str]) -> dict[str, float]:

@@ -24,6 +24,7 @@ from hubel.replay.cell import Cell, cell
 from hubel.replay.cell_record import digits, plain
 
 FIRST = 16  # cells that are shown of a larger output
+AROUND = 12  # cells along an axis up to which all of the input is drawn around a window
 
 
 @dataclass(frozen=True)
@@ -76,24 +77,25 @@ def teach(lesson: Lesson, view: View) -> None:
     """Print the walk, or all of its numbers as JSON."""
     node = lesson.made()
     chosen, left = _chosen(node, view)
-    cells = [cell(node, index) for index in chosen]
     slopes = _slopes(node, view, lesson)
     if view.json:
-        show.as_json(_as_dict(lesson, node, cells, left, slopes))
+        show.as_json(_as_dict(lesson, node, [cell(node, index) for index in chosen], left, slopes))
         return
-    _open(lesson, cells)
-    columns = draw.Columns.of(cells)
-    before: Cell | None = None
-    for count, found in enumerate(cells, 1):
-        if view.step and not _step(found, node, count, cells, columns):
-            return
-        if not view.step:
+    if view.step or view.at is not None:
+        ends = [cell(node, chosen[0]), cell(node, chosen[-1])]  # between them they see all of the padding
+        _open(lesson, ends)
+        for count, index in enumerate(chosen, 1):
+            if not _step(cell(node, index), node, (count, len(chosen)), ends):
+                return
+    else:
+        cells = [cell(node, index) for index in chosen]
+        _open(lesson, cells)
+        columns = draw.Columns.of(cells)
+        for before, found in zip([None, *cells], cells, strict=False):
             draw.out(*working(found, name_of(found.index, node), columns, before))
-        before = found
     if left:
-        draw.out(
-            "", f"… {left:,} more cells. All of them: --all; one of them: --at {_place(chosen[-1], node)}"
-        )
+        one = _place(chosen[-1], node)
+        draw.out("", f"… {left:,} more cells. All of them: --all; one of them: --at {one}")
     _close(lesson, node, slopes)
 
 
@@ -208,13 +210,14 @@ def _blocks(arrays: Mapping[str, Array | None]) -> list[draw.Block]:
     return [b for name, a in arrays.items() if a is not None for b in draw.blocks(name, a)]
 
 
-def _step(found: Cell, node: Node, count: int, cells: Sequence[Cell], columns: draw.Columns) -> bool:
-    """One cell with its window marked in the input; False where the reader has had enough."""
-    label, of = name_of(found.index, node), len(cells)
-    draw.out("", Text(f"cell {count} of {of}   {label}", draw.TITLE))
+def _step(found: Cell, node: Node, number: tuple[int, int], ends: Sequence[Cell]) -> bool:
+    """One cell with its window marked in the input; False where the reader has had enough. number: which of how many"""
+    label, (count, of) = name_of(found.index, node), number
+    if of > 1:
+        draw.out("", Text(f"cell {count} of {of}   {label}", draw.TITLE))
     if found.window is not None:
-        draw.out(*draw.beside(seen(found, node, cells)), "")
-    draw.out(*working(found, label, columns))
+        draw.out(*draw.beside(seen(found, node, ends)), "")
+    draw.out(*working(found, label, draw.Columns()))
     if count == of or not _interactive():
         return True
     draw.out(Text("Enter: the next cell   q: end", draw.FAINT))
@@ -225,26 +228,32 @@ def _interactive() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def seen(found: Cell, node: Node, cells: Sequence[Cell]) -> list[draw.Block]:
-    """The input with what any of the cells sees of its padding, the window of one marked, and the kernel beside it."""
+def seen(found: Cell, node: Node, ends: Sequence[Cell]) -> list[draw.Block]:
+    """The input with the padding that is seen, the window of the cell marked, and the kernel beside it.
+
+    Of a large input the part around the window. ends: the first and the last cell of the walk
+    """
     window, source = found.window, node.inputs[0]
     assert window is not None and source is not None
     x = np.asarray(source.value)[window.item]
     x = x[:, None] if x.ndim == 2 else x  # a row is a picture of one row
     along = [(0,), *window.positions][-2:]
-    every = [[(0,), *c.window.positions][-2:] for c in cells if c.window is not None]
-    reach = [[p for way in every for p in way[axis]] for axis in (0, 1)]
-    before = [-min((*p, 0)) for p in reach]
-    after = [max((*p, n - 1)) - n + 1 for p, n in zip(reach, x.shape[1:], strict=True)]
-    around = list(zip(before, after, strict=True))
+    reach = [[p for c in ends if c.window for p in [(0,), *c.window.positions][-2:][axis]] for axis in (0, 1)]
+    around = [(-min((*p, 0)), max((*p, n - 1)) - n + 1) for p, n in zip(reach, x.shape[1:], strict=True)]
     padded = np.pad(np.zeros(x.shape[1:], bool), around, constant_values=True)
     marks = np.zeros(padded.shape, bool)
-    marks[np.ix_(*([i + b for i in p] for p, b in zip(along, before, strict=True)))] = True
+    at = [[i + before for i in p] for p, (before, _) in zip(along, around, strict=True)]
+    marks[np.ix_(*at)] = True
+    near = tuple(
+        slice(None) if n <= AROUND or not p else slice(max(0, p[0] - 2), p[-1] + 3)
+        for p, n in zip(at, padded.shape, strict=True)
+    )
+    part = "" if marks[near].shape == marks.shape else ", around the window"
     blocks = []
     for c, channel in enumerate(window.channels[:4]):
-        values = np.pad(x[channel], around)
-        name = "x" if len(x) == 1 else f"x[{channel}]"
-        blocks.append(draw.matrix(name, values, seen=marks, padded=padded))
+        place = "" if len(x) == 1 else f"[{channel}]"
+        values = np.pad(x[channel], around)[near]
+        blocks.append(draw.matrix(f"x{place}{part}", values, seen=marks[near], padded=padded[near]))
         if found.weights is not None:
             blocks.append(draw.matrix("w" if len(x) == 1 else f"w[{c}]", found.weights[c]))
     return blocks
