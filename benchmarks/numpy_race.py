@@ -348,7 +348,7 @@ def told(raced: Race, crawled: Crawl, threads: int) -> str:
         ),
         (
             f"forward and backward of {BATCH} pictures", f"{1e3 * crawled.numpy_s:.1f} ms",
-            f"nested Python loops: {crawled.loops_for_a_batch:.0f} s (from {crawled.pictures} pictures)",
+            f"nested Python loops: {crawled.loops_for_a_batch:.0f} s (from {some(crawled.pictures, 'picture')})",
             f"1 / {crawled.loops_for_a_batch / crawled.numpy_s:,.0f}", f"≤ 1 / {1 / MOST_OF_LOOPS:.0f}",
             crawled.numpy_s / crawled.loops_for_a_batch <= MOST_OF_LOOPS,
         ),
@@ -360,12 +360,17 @@ def told(raced: Race, crawled: Crawl, threads: int) -> str:
         "| --- | --- | --- | --- | --- | --- |",
         *(f"| {' | '.join(row[:5])} | {'yes' if row[5] else 'no'} |" for row in rows),
         "",
-        f"Mean loss over the steps: {raced.numpy_loss:.4f} in NumPy, {raced.torch_loss:.4f} in PyTorch. "
-        f"{datetime.date.today()}, {threads} thread{'s' if threads > 1 else ''} of {os.cpu_count()} cores, "
+        f"Mean loss over the steps: {raced.numpy_loss:.4f} in NumPy, {raced.torch_loss:.4f} in PyTorch, whose RMSprop "
+        "has its small number outside the root. "
+        f"{datetime.date.today()}, {some(threads, 'thread')} of {os.cpu_count()} cores, "
         f"{platform.machine()}, {', '.join(f'{k} {v}' for k, v in versions(('torch', 'numpy')).items())}, "
         "by `benchmarks/numpy_race.py`.",
     ]
     return "\n".join(lines)
+
+
+def some(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 if __name__ == "__main__":

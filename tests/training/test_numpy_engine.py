@@ -236,6 +236,15 @@ def test_pytorch_computes_nothing_of_a_step():
         x.sum()  # the probe sees what it is there for
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_weights_that_were_handed_over_stay_as_they_are(engine):
+    made = trainer(engine)
+    first = made.weights()
+    held = {name: tensor.clone() for name, tensor in first.items()}
+    made.learn(np.arange(13), 1, 0)
+    assert differ(made.weights(), held) and all(torch.equal(first[name], held[name]) for name in held)
+
+
 def test_the_weights_in_use_are_given_back_after_a_failure():
     made = trainer(NumpyEngine, ema=0.9)
     made.learn(np.arange(13), 1, 0)
@@ -244,6 +253,15 @@ def test_the_weights_in_use_are_given_back_after_a_failure():
         assert differ(made.engine.weights(), {n: torch.tensor(v) for n, v in before.items()})
         raise ZeroDivisionError
     assert all(made.engine.program.parameters[name] is value for name, value in before.items())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_data_are_copied_from_a_cache_that_must_not_be_written(engine, recwarn):
+    cached = data(65, SHAPE).inputs
+    cached.flags.writeable = False
+    placed = trainer(engine).engine.place(cached)
+    placed += 1
+    assert not np.array_equal(placed.numpy(), cached) and [str(w.message) for w in recwarn] == []
 
 
 def test_threads_of_numpy_are_as_asked_and_given_back():
