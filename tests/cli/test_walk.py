@@ -156,6 +156,18 @@ def test_of_a_large_output_the_first_cells_are_shown_and_the_others_counted(cli)
     assert "y[4,3] = 1*4 = 4" in one and "y[0,0]" not in one
 
 
+def test_a_large_matrix_is_cut_to_the_terminal(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = cli(
+        "walk", "conv2d", "-i", "; ".join([" ".join(["100"] * 40)] * 30), "-k", "1", "--at", "15,20"
+    ).out
+    lines = said.split("\n")
+    # 19 numbers of 3 letters and a space, then the sign that there are more: 78 columns
+    assert lines.count(f"{'100 ' * 19}…") == 2 * 20 and lines.count("… 10 more rows") == 2
+    assert max(map(len, lines)) <= 80
+    assert " 100  100 [100] 100  100" in lines  # two cells around the window
+
+
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize(
     "typed",
@@ -197,6 +209,7 @@ def test_json_holds_the_output_every_cell_and_the_gradients(cli, name, typed, se
     ).json
     assert said["output"] == y.tolist() and said["cells_left_out"] == 0
     assert [c["value"] for c in said["cells"]] == y.ravel().tolist()
+    assert said["backward"]["dy"] == dy.tolist()
     np.testing.assert_allclose([c["sum"] for c in said["cells"]], y.ravel(), atol=1e-12)
     for found, slopes in zip(
         "xwb", getattr(definitions, f"{name}_backward")(dy, *arrays, **settings), strict=True
