@@ -157,7 +157,7 @@ ZOO: dict[str, Entry] = {
         "googlenet:GoogLeNet", (3, 224, 224), 13_378_280, "Szegedy et al. 2015, arXiv:1409.4842",
         "Inception v1 as published, with both auxiliary classifiers", within(47, 224), LARGE,
         classes=1000, multiply_adds=1_580_000_000, year=2014, published="10.07 % top-5 (one network), 6.67 % (seven)",
-        small={"input": (3, 219, 211), "width": 0.0625, "classes": 5},
+        small={"input": (3, 219, 211), "width": 0.125, "classes": 5},
     ),
     "googlenet-bn": Entry(
         "googlenet:GoogLeNetBN", (3, 224, 224), 13_004_888, "Szegedy et al. 2015, arXiv:1409.4842",

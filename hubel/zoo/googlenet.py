@@ -6,11 +6,12 @@ map instead of hidden layers; while training, two auxiliary classifiers on the w
 Two entries, both with the layer names of the public weights. `GoogLeNet` is the paper's. What the paper leaves open is
 settled so: poolings round up, so that 224 pixels give its sizes; local response normalisation has AlexNet's numbers; a
 head pools by 5x5 with stride 3 where that gives the 4x4 cells of the paper, and averages other sizes to 4x4 parts.
-Initialisation, where the paper names none: Glorot and Bengio 2010 (uniform), biases 0.2, but 0 where logits are given.
 
 `GoogLeNetBN` is the variant that public weights fit. It differs in four places: a batch norm behind each convolution
 and no local response normalisation; 3x3 where the paper has 5x5; 2x2 in the last pooling; heads always in 4x4 parts.
-Initialisation: He et al. 2015 (normal, fan in), biases 0; the layers that give logits N(0, 0.01).
+
+Initialisation of both: He et al. 2015 (normal, fan in), biases 0; the layers that give logits N(0, 0.01). The paper
+names none.
 """
 
 from __future__ import annotations
@@ -153,30 +154,16 @@ class GoogLeNet(nn.Module):
     def _initialise(self) -> None:
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                assert layer.bias is not None
-                nn.init.constant_(layer.bias, 0.2)
-        for layer in _answering(self):
-            nn.init.zeros_(layer.bias)
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        for last in (self.fc, *(head.fc2 for head in (self.aux1, self.aux2) if head is not None)):
+            nn.init.normal_(last.weight, std=0.01)
 
 
 class GoogLeNetBN(GoogLeNet):
     norm = True
     window = 3
-
-    def _initialise(self) -> None:
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-        for layer in _answering(self):
-            nn.init.normal_(layer.weight, std=0.01)
-
-
-def _answering(network: GoogLeNet) -> list[nn.Linear]:
-    """The layers that give logits."""
-    return [network.fc, *(head.fc2 for head in (network.aux1, network.aux2) if head is not None)]
 
 
 def _after_two(size: int) -> int:

@@ -163,3 +163,15 @@ def test_the_stem_normalises_where_figure_3_has_it():
     network.inception3a.register_forward_pre_hook(lambda module, given: found.update(given=given[0]))
     network.eval()(x)
     torch.testing.assert_close(found["given"], y)
+
+
+@NAMES
+def test_weights_begin_as_the_docstring_says(name):
+    torch.manual_seed(0)
+    network = zoo.create(name, 50, (3, 64, 64), width=0.5)
+    for path in ("conv3.conv", "inception4c.branch3.1.conv", "aux1.fc1"):
+        weight = network.get_submodule(path).weight
+        assert weight.std().item() == pytest.approx((2 / weight[0].numel()) ** 0.5, rel=0.1), path
+    for path in ("fc", "aux1.fc2", "aux2.fc2"):
+        layer = network.get_submodule(path)
+        assert layer.weight.std().item() == pytest.approx(0.01, rel=0.05) and not layer.bias.any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from claims import multiply_adds, on_paper, parameters, sizes
 from torch import nn
 
@@ -74,3 +75,16 @@ def test_any_size_from_32_on_has_the_same_weights(name):
     assert sizes(on_paper(name, classes=9, input=(3, 33, 64)), (3, 33, 64))[""] == (9,)
     with pytest.raises(ShapeError, match=r"pictures of 64x31 are too small.* needs 32 pixels"):
         on_paper(name, classes=9, input=(3, 64, 31))
+
+
+def test_weights_begin_between_the_bounds_of_glorot():
+    torch.manual_seed(0)
+    network = zoo.create("vgg11", 50, (3, 32, 32), width=0.25)
+    for path, after in {
+        "features.6": 128 / 2 * 9,
+        "classifier.3": 1024,
+        "classifier.6": 50,
+    }.items():  # fan out
+        layer = network.get_submodule(path)
+        bound = (6 / (layer.weight[0].numel() + after)) ** 0.5
+        assert 0.99 * bound < layer.weight.abs().max() <= bound and not layer.bias.any(), path
