@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hubel.definitions.windows import Array
-from hubel.replay.cell_record import Asked, Cell, Step, digits
+from hubel.replay.cell_record import Asked, Cell, Step, bracketed, digits
 
 # One number in: the letters of the formula, and the same with the number set in, {b} for one in brackets where it is
 # negative; where the function has two branches, first that above 0.
@@ -59,7 +59,7 @@ def alone(asked: Asked) -> Cell:
     shown = {name: digits(float(v)) for name, v in chosen.items() if isinstance(v, int | float)}
     y = float(operation(np.array([x]), **chosen)[0])
     number, text = digits(x), texts[0 if x > 0 else -1]
-    step = Step("y", text.format(x=number, b=f"({number})" if x < 0 else number, **shown), y)
+    step = Step("y", text.format(x=number, b=bracketed(x), **shown), y)
     return asked.cell(
         y, letters, inputs=np.array([x]), steps=(step,), reads=(asked.read(_here(asked.index)),)
     )
@@ -73,7 +73,7 @@ def two(asked: Asked) -> Cell:
     places = [_before_broadcast(asked.index, np.shape(asked[side])) for side in "ab"]
     a, b = (float(asked.array(side, place)) for side, place in zip("ab", places, strict=True))
     y = float(operation(np.array(a), np.array(b)))
-    step = Step("y", text.format(a=digits(a), b=digits(b)), y)
+    step = Step("y", text.format(a=digits(a), b=bracketed(b)), y)
     reads = tuple(asked.read(_here(place), side) for side, place in enumerate(places))
     return asked.cell(y, letters, inputs=np.array([a, b]), steps=(step,), reads=reads)
 
@@ -137,14 +137,14 @@ def softmax(asked: Asked) -> Cell:
     e = np.exp(row - top)
     total, mine = float(e.sum()), float(e[k])
     cells = np.array([(*asked.index[:axis], i, *asked.index[axis + 1 :]) for i in range(len(row))])
-    steps = [Step("sum", f"sum_j e^(x_j - {digits(top)})", total)]
+    steps = [Step("sum", f"sum_j e^(x_j - {bracketed(top)})", total)]
     if asked.node.operation.__name__ == "softmax":  # type: ignore[union-attr]
-        steps.insert(0, Step("e", f"e^({digits(row[k])} - {digits(top)})", mine))
+        steps.insert(0, Step("e", f"e^({digits(row[k])} - {bracketed(top)})", mine))
         y, formula = mine / total, "y_k = e^x_k / sum_j e^x_j"
         steps.append(Step("y", f"{digits(mine)} / {digits(total)}", y))
     else:
         y, formula = float(row[k]) - top - math.log(total), "y_k = x_k - log sum_j e^x_j"
-        steps.append(Step("y", f"{digits(row[k])} - {digits(top)} - log {digits(total)}", y))
+        steps.append(Step("y", f"{digits(row[k])} - {bracketed(top)} - log {digits(total)}", y))
     return asked.cell(y, formula, inputs=row, steps=tuple(steps), reads=(asked.read(cells),))
 
 
@@ -168,7 +168,7 @@ def normalisation(asked: Asked) -> Cell:
         Step("mean", f"mean of {over.size} numbers", float(over.mean())),
         Step(
             "variance",
-            f"mean of (x - {digits(over.mean())})^2",
+            f"mean of (x - {bracketed(over.mean())})^2",
             float(over.var()),
         ),
     )
@@ -203,8 +203,8 @@ def _standardised(
     steps = (
         *before,
         Step("root", f"sqrt({digits(variance)} + {digits(eps)})", root),
-        Step("x^", f"({digits(x)} - {digits(mean)}) / {digits(root)}", even),
-        Step("y", f"{digits(gamma)} * {digits(even)} + {digits(beta)}", y),
+        Step("x^", f"({digits(x)} - {bracketed(mean)}) / {digits(root)}", even),
+        Step("y", f"{digits(gamma)} * {bracketed(even)} + {bracketed(beta)}", y),
     )
     formula = "y = gamma (x - mean) / sqrt(variance + eps) + beta"
     return asked.cell(y, formula, inputs=np.array([x]), steps=steps, reads=(asked.read(cells),))

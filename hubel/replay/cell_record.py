@@ -192,6 +192,11 @@ def digits(value: float) -> str:
     return "0" if text == "-0" else text
 
 
+def bracketed(value: float) -> str:
+    """The same after an operator: a negative number in brackets."""
+    return f"({digits(value)})" if value < 0 else digits(value)
+
+
 def plain(value: Any) -> Any:
     """Arrays as lists, numbers as Python's; what is not finite as None."""
     if isinstance(value, np.ndarray):

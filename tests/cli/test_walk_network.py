@@ -12,6 +12,8 @@ from sklearn.datasets import load_digits
 
 import hubel
 from hubel.cli.walk import EXAMPLES
+from hubel.cli.walk.network import _cell
+from hubel.definitions import Tape, scaled_dot_product_attention
 from hubel.replay import replay
 from hubel.replay.cell import cell, receptive
 from hubel.run import load
@@ -136,6 +138,18 @@ def test_every_layer_can_be_walked(cli, runs):
     for layer in [n for n in replay(run, runs / "digit.png").layers if not n.endswith("#2")]:
         said = cli("walk", runs / "mirrored", runs / "digit.png", "--layer", layer)
         assert (said.code, said.err) == (0, "") and f"\n{layer}[" in said.out, layer
+
+
+def test_an_operation_without_a_rule_shows_its_steepest_numbers(capsys):
+    """v enters by the share that its key was given: two equal keys, a half each."""
+    tape = Tape()
+    q, k = tape.leaf(np.ones((1, 1, 2)), "q"), tape.leaf(np.ones((1, 2, 2)), "k")
+    v = tape.leaf(np.array([[[3.0], [5.0]]]), "v")
+    node = tape.apply(scaled_dot_product_attention, q, k, v, name="attention")
+    _cell(cell(node, (0, 0, 0)), node, "attention", "", False)
+    said = capsys.readouterr().out
+    assert "attention[0,0] = 4 " in said and "v, 2 numbers; the steepest:" in said
+    assert "  [0,0,0] 3   slope 0.5\n" in said and "  [0,1,0] 5   slope 0.5\n" in said
 
 
 def test_an_item_of_the_runs_own_validation_part(cli, runs):

@@ -148,7 +148,9 @@ def _examples(name: str) -> str:
 
 for _group, _walks in WALKS.items():
     for _name, (_function, _line) in _walks.items():
-        app.command(_name, help=_function.__doc__ or _line, epilog=_examples(_name), rich_help_panel=_group)(_function)
+        app.command(_name, help=_function.__doc__ or _line, epilog=_examples(_name), rich_help_panel=_group)(
+            _function
+        )
 
 
 def add(to: typer.Typer) -> None:

@@ -250,7 +250,7 @@ def _chain(node: Node, slopes: dict[Node, float]) -> str:
     import numpy as np
 
     from hubel.definitions import backward_of
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cell_record import bracketed, digits
 
     said = []
     for user in node.tape.nodes[node.number + 1 :]:
@@ -258,17 +258,11 @@ def _chain(node: Node, slopes: dict[Node, float]) -> str:
             values = [n.value for n in user.inputs if n is not None]
             local = backward_of(user.operation)(np.ones(()), *values, **(user.settings or {}))
             said += [
-                f"{digits(slopes[user])} * {_in_brackets(float(s))}"
+                f"{digits(slopes[user])} * {bracketed(float(s))}"
                 for n, s in zip(user.inputs, local, strict=False)
                 if n is node
             ]
     return " + ".join(said) or "1, of itself"
-
-
-def _in_brackets(value: float) -> str:
-    from hubel.replay.cell_record import digits
-
-    return f"({digits(value)})" if value < 0 else digits(value)
 
 
 def _as_list(result: Node, slopes: dict[Node, float]) -> list[dict[str, Any]]:
