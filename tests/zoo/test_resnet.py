@@ -85,6 +85,11 @@ def test_a_unit_adds_what_it_was_given(unit, maps):
     torch.testing.assert_close(block(x), F.relu(x))
 
 
+@pytest.mark.parametrize(("unit", "maps"), [(Basic, 4), (Bottleneck, 1)])
+def test_a_unit_that_halves_projects_also_where_the_maps_stay(unit, maps):
+    assert unit(4, maps, 2)(torch.randn(2, 4, 5, 8)).shape == (2, 4, 3, 4)
+
+
 def test_zero_last_begins_with_every_branch_at_zero():
     network = hubel.create("resnet50", 5, (3, 32, 32), width=0.125, zero_last=True)
     last = [m.bn3.weight for m in network.modules() if isinstance(m, Bottleneck)]

@@ -13,7 +13,7 @@ from hubel.errors import InputError, ShapeError, UnknownName
 from hubel.zoo.mobilenet import eights
 from hubel.zoo.preact_resnet import Unit
 from hubel.zoo.squeezenet import Fire
-from hubel.zoo.vit import Attention
+from hubel.zoo.vit import Attention, Block
 
 NAMES = ["squeezenet1_1", "mobilenet-v1", "mobilenet-v2", "preact-resnet", "vit-tiny"]
 
@@ -226,6 +226,14 @@ def test_attention_is_that_of_pytorchs_own_layer():
         theirs.out_proj.weight.copy_(ours.proj.weight), theirs.out_proj.bias.copy_(ours.proj.bias)
     x = torch.randn(3, 5, 8)
     torch.testing.assert_close(ours(x), theirs(x, x, x, need_weights=False)[0])
+
+
+def test_a_block_adds_to_what_it_was_given():
+    block = Block(2, 3)
+    for layer in (block.attn.proj, block.mlp.fc2):
+        torch.nn.init.zeros_(layer.weight), torch.nn.init.zeros_(layer.bias)
+    x = torch.randn(2, 5, 6)
+    torch.testing.assert_close(block(x), x)
 
 
 def test_without_places_the_order_of_the_patches_does_not_matter():
