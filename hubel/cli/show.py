@@ -51,9 +51,12 @@ def _plain(value: Any) -> Any:
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: str = "", title: str = ""
-) -> None:
-    """Print a table. right: the names of the columns to align right, separated by spaces (a name's spaces as _)."""
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: str = "", title: str = "", whole: bool = False
+) -> None:  # fmt: skip
+    """Print a table. right: the names of the columns to align right, separated by spaces (a name's spaces as _).
+
+    whole: no cell is broken, as the caller has made them fit
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -68,9 +71,8 @@ def table(
     )
     for place, column in enumerate(columns):
         aligned = "right" if column in to_the_right else "left"
-        name = place == 0 and all(
-            len(str(row[0])) <= NAME for row in rows
-        )  # a short name is not broken in two
+        # A short name is not broken in two.
+        name = whole or (place == 0 and all(len(str(row[0])) <= NAME for row in rows))
         drawn.add_column(column, justify=aligned, overflow="fold", no_wrap=name or aligned == "right")  # type: ignore[arg-type]
     for row in rows:
         drawn.add_row(*(Text(printable(str(cell))) for cell in row))

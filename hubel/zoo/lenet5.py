@@ -99,10 +99,11 @@ class PartialConv2d(nn.Module):
             for c in seen:
                 slot[o, c] = next(numbers)
         self.register_buffer("slot", slot, persistent=False)
-        for o, seen in enumerate(table):
+        kernels = iter(self.weight.data)
+        for seen in table:
             bound = 2.4 / (len(seen) * kernel * kernel)  # the paper's: 2.4 / fan in
-            for c in seen:
-                nn.init.uniform_(self.weight.data[int(slot[o, c])], -bound, bound)
+            for _ in seen:
+                nn.init.uniform_(next(kernels), -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
         kernels = torch.cat([self.weight, torch.zeros_like(self.weight[:1])])
@@ -154,7 +155,7 @@ def _codes(classes: int) -> Tensor:
         rows = [line.split() for line in DIGITS.strip().splitlines()]
         return torch.tensor([[1.0 if c == "#" else -1.0 for row in rows for c in row[d]] for d in range(10)])
     seeded = torch.Generator().manual_seed(84)
-    return torch.randint(0, 2, (classes, 84), generator=seeded) * 2.0 - 1.0
+    return torch.randint(0, 2, (classes, 84), generator=seeded, device=seeded.device) * 2.0 - 1.0
 
 
 DIGITS = """

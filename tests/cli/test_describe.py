@@ -59,6 +59,83 @@ def test_options_change_the_network(cli, argv, parameters):
     assert cli("describe", *argv, "--json").json["parameters"] == parameters
 
 
+def test_a_line_is_described_like_a_network(cli):
+    said = cli("describe", "conv20x5 relu pool2 conv50x5 relu pool2 fc500 relu fc", "--json").json
+    assert said["parameters"] == 431_080 and said["network"].startswith("conv20x5 relu")
+    rows = {row["name"]: row for row in said["layers"]}
+    # 5x5, then 2x2 by steps of 2: 6; then 5x5 of cells 2 apart: 6 + 4*2 = 14
+    assert rows["3"]["receptive_field"] == {"size": [14, 14], "stride": [2, 2], "offset": [0, 0]}
+    assert rows["3"]["settings"] == "5x5" and rows["3"]["inputs"] == ["2"]
+    assert rows["0"]["memory"] == 4 * 20 * 24 * 24
+
+
+def test_a_line_that_does_not_fit_is_pointed_at(cli):
+    said = cli("describe", "conv8x3 pool2 conv9x5 fc", "--input", "2x8x10")
+    assert said.code == 2 and said.out == ""
+    assert said.err == (
+        "hubel: a window of 5x5 does not fit: 8x3x4 arrives. Windows up to 3x4 fit; else pad more (+same), pool or "
+        "stride less before, or take a larger --input\n  conv8x3 pool2 conv9x5 fc\n                ^^^^^^^\n"
+    )
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 160])
+@pytest.mark.parametrize("name", ["lenet5", "googlenet", "vit-tiny"])
+def test_the_table_fits_the_window(cli, monkeypatch, columns, name):
+    lines = table(cli, monkeypatch, columns, name)
+    assert max(map(len, lines)) <= max(columns, 80)  # under 80 columns nothing more is cut
+    assert len(lines) == len(cli("describe", name, "--json").json["layers"]) + 5  # no cell takes two lines
+
+
+def table(cli, monkeypatch, columns, name):
+    """The lines of the table alone: heading, rule, input, layers, total, between two empty ones."""
+    from hubel.cli import show
+
+    wide = show.console
+
+    def console(**options):
+        made = wide(**options)
+        made.width = columns
+        return made
+
+    monkeypatch.setattr(show, "console", console)
+    lines = [line.rstrip() for line in cli("describe", name).out.splitlines()]
+    begin = next(n for n, line in enumerate(lines) if line.startswith(" layer"))
+    return lines[begin - 1 : lines.index("", begin)]
+
+
+def test_what_there_is_no_room_for_is_named(cli, monkeypatch):
+    from hubel.cli import describe
+
+    assert "step" in table(cli, monkeypatch, 160, "googlenet")[1]
+    narrow = table(cli, monkeypatch, 80, "googlenet")[1]
+    assert "params" in narrow and "step" not in narrow
+    said = cli("describe", "googlenet").out
+    assert "No room for memory, step, from; numbers are rounded. --json has all." in said
+    counts = [
+        describe._rounded(n)
+        for n in (0, 156, 999, 1000, 2416, 99_949, 99_950, 999_499, 999_500, 15_470_264_320)
+    ]
+    assert counts == ["", "156", "999", "1.00 k", "2.42 k", "99.9 k", "100 k", "999 k", "1.00 M", "15.5 G"]
+    sizes = [describe._bytes(n) for n in (0, 40, 999, 1000, 18_816, 602_112, 3_211_264, 2**30)]
+    assert sizes == ["", "40 B", "999 B", "1.0 KiB", "18.4 KiB", "588 KiB", "3.1 MiB", "1.0 GiB"]
+    assert describe._cut("inception3a.branch1.conv", 12) == "inc…nch1.conv"[:4] + "ch1.conv"
+
+
+def test_a_field_that_differs_by_axis_shows_both(cli, monkeypatch):
+    lines = table(cli, monkeypatch, 120, "conv8x3x5/2x1+1x0 fc")
+    row = next(line for line in lines if " 0 " in line)
+    assert row.split()[-3:] == ["3×5", "2×1", "-1,0"]
+
+
+def test_the_picture_is_written_and_said(cli, tmp_path):
+    file = tmp_path / "lenet5.svg"
+    said = cli("describe", "lenet5", "--svg", file)
+    assert said.out.splitlines()[-1] == f"picture  {file}"
+    assert file.read_text("utf-8").startswith("<svg ")
+    json_ = cli("describe", "lenet5", "--svg", file, "--json")
+    assert json_.json["parameters"] == 61_706
+
+
 def test_a_run_is_described_as_it_was_trained(cli, trained):
     said = cli("describe", trained["a"])
     assert said.code == 0

@@ -1,0 +1,181 @@
+"""The picture of a network: what is put into boxes and branches, and that what is drawn lies where it should."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+import torch
+from torch import nn
+
+import hubel
+from hubel import zoo
+from hubel.errors import InputError
+from hubel.zoo.describe import Layer, layers
+from hubel.zoo.drawing import draw
+from hubel.zoo.drawing_parts import Box, Fork, Repeat, parts
+
+SVG = "{http://www.w3.org/2000/svg}"
+LINE = "conv4x3 bn relu res(conv4x3+same relu) 2*(inc(conv2x1 | pool3/1+1 conv2x1) relu) gap drop0.5 fc"
+
+
+def rows(name: str, shape: tuple[int, ...] | None = None) -> tuple[tuple[Layer, ...], tuple[int, ...]]:
+    shape = shape or zoo.lookup(name).input
+    with torch.device("meta"):
+        return layers(zoo.create(name, input=shape), shape), shape
+
+
+def told(items) -> list:
+    """Parts as nested lists of titles."""
+    said = []
+    for item in items:
+        if isinstance(item, Box):
+            said.append(item.title + "".join(f" {note}" for note in item.notes))
+        elif isinstance(item, Fork):
+            said.append(
+                [told(branch) for branch in item.branches] + (told([item.join]) if item.join else [None])
+            )
+        else:
+            said.append((item.times, told(item.items)))
+    return said
+
+
+def test_small_layers_belong_to_the_box_before_them_and_branches_to_their_fork():
+    inception = [["conv 1×1"], ["max pool 3×3/1", "conv 1×1"], "concat squash"]
+    assert told(parts(*rows(LINE))) == [
+        "input", "conv 3×3 norm squash", [["conv 3×3 squash"], [], "+"], inception, inception, "global mean drop", "fc",
+    ]  # fmt: skip
+    assert told(parts(*rows(LINE), fold=True))[3] == (2, [inception])
+
+
+def test_branches_within_branches():
+    line = "inc(conv2x1 inc(conv2x1x3+same | conv2x3x1+same) | conv4x1) fc"
+    # torch.cat of the inner and of the outer branches
+    assert told(parts(*rows(line))) == [
+        "input", [["conv 1×1", [["conv 1×3"], ["conv 3×1"], "concat"]], ["conv 1×1"], "concat"], "fc",
+    ]  # fmt: skip
+
+
+class Ends(nn.Module):
+    """Branches of a branch that all end in one join."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c, self.d = (nn.Conv2d(2, 2, 1) for _ in range(4))
+
+    def forward(self, x):
+        a = self.a(x)
+        return torch.cat([self.b(a), self.c(a), self.d(x)], 1)
+
+
+class Crossed(Ends):
+    """d needs b and c, and the join needs b: no nesting."""
+
+    def forward(self, x):
+        a = self.a(x)
+        b, c = self.b(a), self.c(a)
+        return torch.cat([b, self.d(b + c), c], 1)
+
+
+def test_a_fork_inside_may_end_where_the_outer_one_ends():
+    assert told(parts(layers(Ends(), (2, 4, 4)), (2, 4, 4))) == [
+        "input", [["conv 1×1", [["conv 1×1"], ["conv 1×1"], None]], ["conv 1×1"], "concat"],
+    ]  # fmt: skip
+
+
+def test_ways_that_cross_are_refused_by_name():
+    with pytest.raises(InputError, match="cannot be drawn: the ways that meet at 'add' are not nested"):
+        draw(layers(Crossed(), (2, 4, 4)), (2, 4, 4), "crossed")
+
+
+def count(items) -> int:
+    """Boxes, repeats multiplied out."""
+    total = 0
+    for item in items:
+        if isinstance(item, Repeat):
+            total += item.times * count(item.items)
+        elif isinstance(item, Fork):
+            total += sum(map(count, item.branches)) + (item.join is not None)
+        else:
+            total += 1
+    return total
+
+
+@pytest.mark.parametrize("name", ["resnet152", "mobilenet-v2", "inception-v3", "vit-tiny"])
+def test_folding_loses_no_box(name):
+    found = rows(name)
+    whole, folded = parts(*found, fold=False), parts(*found, fold=True)
+    assert count(whole) == count(folded) and len(folded) < len(whole)
+
+
+def test_a_deep_chain_is_no_deep_recursion():
+    assert len(parts(*rows("980*(conv1x1 relu) fc"), fold=False)) == 982
+
+
+def placed(svg: str) -> tuple[tuple[float, float], list[tuple[str, float, float, float, float]]]:
+    """Size of the picture, and (class, left, top, right, bottom) of all rectangles and circles in its own pixels."""
+    root = ET.fromstring(svg)
+    found = []
+
+    def walk(element, x, y):
+        for child in element:
+            dx, dy = x, y
+            if "transform" in child.attrib:
+                move = re.fullmatch(r"translate\((-?[\d.]+) (-?[\d.]+)\)", child.attrib["transform"])
+                dx, dy = x + float(move[1]), y + float(move[2])
+            at = {k: float(v) for k, v in child.attrib.items() if re.fullmatch(r"-?[\d.]+", v)}
+            if child.tag == SVG + "rect" and "class" in child.attrib:
+                left, top = dx + at.get("x", 0), dy + at.get("y", 0)
+                found.append((child.attrib["class"], left, top, left + at["width"], top + at["height"]))
+            elif child.tag == SVG + "circle":
+                found.append((child.attrib["class"], dx - at["r"], dy, dx + at["r"], dy + 2 * at["r"]))
+            walk(child, dx, dy)
+
+    walk(root, 0.0, 0.0)
+    return (float(root.attrib["width"]), float(root.attrib["height"])), found
+
+
+@pytest.mark.parametrize("name", [*hubel.names(), LINE])
+def test_every_network_is_drawn_within_the_page_and_no_box_on_another(name):
+    found, shape = rows(name)
+    (width, height), shapes = placed(draw(found, shape, name))
+    for kind, left, top, right, bottom in shapes:
+        assert left >= 0 and top >= 0 and right <= width and bottom <= height, kind
+    boxes = [box for box in shapes if box[0].startswith("box")]
+    assert len(boxes) > 2
+    for n, (_, left, top, right, bottom) in enumerate(boxes):
+        for _, other_left, other_top, other_right, other_bottom in boxes[:n]:
+            apart = right <= other_left or other_right <= left or bottom <= other_top or other_bottom <= top
+            assert apart, (name, left, top)
+
+
+def test_a_picture_says_every_size_and_needs_nothing_else():
+    svg = draw(*rows("lenet5"), "lenet5")
+    texts = [e.text for e in ET.fromstring(svg).iter(SVG + "text")]
+    assert texts[:2] == ["lenet5", "1×32×32 input, 61,706 parameters, 416,520 multiply-adds"]
+    for said in (
+        "conv 5×5",
+        "6×28×28",
+        "mean pool 2×2",
+        "6×14×14",
+        "16×10×10",
+        "16×5×5",
+        "fc",
+        "120",
+        "84",
+        "10",
+    ):
+        assert said in texts
+    assert not re.findall(r"(?:href|src|url)\s*[=(]\s*[\"']?(?!#)", svg.replace("url(#arrow)", ""))
+
+
+def test_names_are_escaped():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3))
+    svg = draw(layers(net, (1, 5, 5)), (1, 5, 5), '<b>&"quoted"')
+    assert next(ET.fromstring(svg).iter(SVG + "text")).text == '<b>&"quoted"'
+
+
+def test_equal_layers_of_a_chain_share_a_label():
+    texts = [e.text for e in ET.fromstring(draw(*rows("vgg16"), "vgg16")).iter(SVG + "text")]
+    assert texts.count("conv 3×3 × 3") == 3 and texts.count("conv 3×3 × 2") == 2 and "fc × 2" in texts
