@@ -365,6 +365,11 @@ WRONG = {
     "conv2d --dy 1,2": "--dy must be as the output, 1×1×2×2, got 1×1×1×2",
     "conv2d -i nope.csv": "nope.csv cannot be read: No such file or directory",
     "conv2d -i nope.png": "nope.png: there is no such file",
+    "conv2d --padding 99999999": "numbers at once, more than the 40,000,000 of a walk",
+    "conv1d --padding 999999999": "this takes 6,000,000,012 numbers at once",  # 3 (2 * 999,999,999 + 6)
+    "conv2d --padding 99999999 --stride 99999999": "numbers at once, more than the 40,000,000 of a walk",
+    "conv2d --padding full --dilation 99999999": "numbers at once, more than the 40,000,000 of a walk",
+    "conv_transpose2d --stride 99999999": "numbers at once, more than the 40,000,000 of a walk",
     "conv1d -i 1,2;3,4": "--input takes one row for each channel, parted by |, got 2 rows",
     "max_pool2d --padding 2": "max_pool2d: along H padding (2, 2) is more than half of the window's 2 cells",
     "max_pool2d --no-count-padding": "--no-count-padding is of avg_pool2d",

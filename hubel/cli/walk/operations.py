@@ -15,6 +15,11 @@ from hubel.cli.walk import options as o
 PICTURE, KERNEL = "1 2 3 0; 0 1 2 3; 3 0 1 2; 2 3 0 1", "2 0 1; 0 1 2; 1 0 2"
 POOLED = "1 2 1 0; 0 1 2 3; 3 0 1 2; 2 4 0 1"
 SIGNAL, FILTER = "1 2 3 0 1 0", "1 2 1"
+UNFLIPPED = "Networks call it convolution; the kernel is not flipped, so it is a cross-correlation."
+FLIPPED = (
+    "The mathematician's convolution: the kernel is turned round, its last number first, and then slides."
+)
+MOST = 40_000_000  # numbers that an operation lays out at once: 320 MB
 
 
 def convolve(
@@ -32,8 +37,8 @@ def convolve(
     b = None if bias is None else numbers.vector(bias, "--bias")
     settings = {"stride": s, "padding": p, "dilation": d, "groups": groups}
     sizes = _windowed(x.shape[2:], w.shape[2:], s, p, d)
-    flipped = ctx.command.name == "convolve2d"
-    note = "The mathematician's convolution: the kernel is turned round, its last number first, and then slides." if flipped else "Networks call it convolution; the kernel is not flipped, so it is a cross-correlation."  # fmt: skip
+    _bounded(x.shape[1], *w.shape[2:], *(size.value for size in sizes))
+    note = FLIPPED if ctx.command.name == "convolve2d" else UNFLIPPED
     lesson = Lesson(ctx.command.name or "", {"x": x, "w": w, "b": b}, settings, sizes, note)
     teach(lesson, View(step, every, at, json_, backward, dy))
 
@@ -55,8 +60,8 @@ def convolve_row(
     b = None if bias is None else numbers.vector(bias, "--bias")
     ends: Any = p if isinstance(p, tuple) else (p, p)
     sizes = [_size("cells", x.shape[2], w.shape[2], s, ends, d)]
-    flipped = ctx.command.name == "convolve1d"
-    note = "The mathematician's convolution: the kernel is turned round, its last number first, and then slides." if flipped else "Networks call it convolution; the kernel is not flipped, so it is a cross-correlation."  # fmt: skip
+    _bounded(x.shape[1], w.shape[2], x.shape[2] + sum(ends))
+    note = FLIPPED if ctx.command.name == "convolve1d" else UNFLIPPED
     settings = {"stride": s, "padding": p, "dilation": d, "groups": groups}
     lesson = Lesson(ctx.command.name or "", {"x": x, "w": w, "b": b}, settings, sizes, note)
     teach(lesson, View(step, every, at, json_, backward, dy))
@@ -88,6 +93,8 @@ def convolve_back(
         cut = sides("padding", p)[i]
         text = f"({H} - 1) * {st} + {span(U, di)} - {cut[0]} - {cut[1]} + {ex}"
         sizes.append(Size(axis, text, (H - 1) * st + span(U, di) - sum(cut) + ex))
+    _bounded(*w.shape[1:], *x.shape[2:])
+    _bounded(w.shape[1] * groups, *(max(1, size.value + sum(cut)) for size in sizes))
     note = "Every input cell stamps the kernel, times its number, on the output; where stamps overlap they add up."
     teach(Lesson("conv_transpose2d", {"x": x, "w": w, "b": b}, settings, sizes, note), View(step, every, at, json_, backward, dy))  # fmt: skip
 
@@ -228,12 +235,26 @@ def respond(
     from hubel.cli.walk.lesson import Lesson, View, teach
 
     x = numbers.picture(input_, "--input")
+    _bounded(x.shape[1], x.shape[1])
     note = "AlexNet's: a strong answer weakens those of the neighbouring maps at the same place."
     settings = {"size": size, "alpha": alpha, "beta": beta, "k": k}
     teach(
         Lesson("local_response_norm", {"x": x}, settings, note=note),
         View(False, every, at, json_, backward, dy),
     )
+
+
+def _bounded(*sizes: int) -> None:
+    """Refuse by the sizes, before anything takes memory."""
+    from math import prod
+
+    from hubel.errors import InputError
+
+    if prod(sizes) > MOST:
+        raise InputError(
+            f"this takes {prod(sizes):,} numbers at once, more than the {MOST:,} of a walk: "
+            "make the input, the kernel, the padding or the stride smaller"
+        )
 
 
 def _of(value: Any, axis: int) -> int:
@@ -247,6 +268,7 @@ def _windowed(
     from hubel.definitions.windows import sides
 
     ends = sides("padding", padding)
+    _bounded(size[0] + sum(ends[0]), size[1] + sum(ends[1]))
     return [
         _size(axis, size[i], kernel[i], _of(stride, i), ends[i], _of(dilation, i), ceil=ceil)
         for i, axis in enumerate(("rows", "columns"))
