@@ -24,7 +24,6 @@ class PublicWeights:
     network, arguments: of the zoo, and how it must be built to compute what the publisher's did
     file: name, size (0 where unknown), SHA-256, addresses (none for an archive)
     mean, std, order: how pixels 0..1 become input, as zoo.pixels.Pixels has them;  input: the shape trained on
-    labels: whether a list of the classes' names comes with them;  head: False where the last layer is not among them
     """
 
     network: str
@@ -37,8 +36,6 @@ class PublicWeights:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # of ImageNet's training pictures
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     order: str = "rgb"
-    labels: bool = False
-    head: bool = True
 
 
 _HALF = (0.5, 0.5, 0.5)  # pixels as -1..1, as TensorFlow's models are fed
@@ -80,7 +77,7 @@ def _tensorflow(network: str, sha256: str, side: int, **arguments: Any) -> Publi
     return PublicWeights(
         network, Published(ARCHIVE, 0, sha256, ()), "Google's quantised TensorFlow Lite models (coral)",
         "Apache-2.0; trained on ImageNet-1k", {"padding": "tensorflow", **arguments}, (3, side, side), 1001,
-        _HALF, _HALF, labels=True,
+        _HALF, _HALF,
     )  # fmt: skip
 
 
@@ -88,7 +85,7 @@ def _tensorflow(network: str, sha256: str, side: int, **arguments: Any) -> Publi
 SQUEEZENET = PublicWeights(
     "squeezenet1_1", Published(ARCHIVE, 0, "327d9a474f32f88a1fd634adcba61c04d5d20170c0e1f350f96f5a22b8041494", ()),
     "the authors' Caffe model by way of DeepCognition/keras-squeezenet", "BSD-2-Clause, MIT; trained on ImageNet-1k",
-    {"ceil": False}, order="bgr", mean=(103.939 / 255, 116.779 / 255, 123.68 / 255), std=(1 / 255,) * 3, head=False,
+    {"ceil": False}, order="bgr", mean=(103.939 / 255, 116.779 / 255, 123.68 / 255), std=(1 / 255,) * 3,
 )  # fmt: skip
 
 V1_SMALL = "b93e03fdad5915f55866478e5ca4884b58bfa77b594b525597dca957c7e6d716"

@@ -91,13 +91,18 @@ def find(weights: str | Path) -> tuple[Path, PublicWeights | None]:
         return _named(said, PUBLIC[said]), PUBLIC[said]
     path = Path(weights)
     if path.is_dir() and (path / ARCHIVE).is_file():
-        return path / ARCHIVE, PUBLIC.get(path.name)
+        return path / ARCHIVE, _archives().get(path.name)
     if path.is_file():
-        by_file = {known.file.name: known for known in PUBLIC.values() if known.file.name != ARCHIVE}
-        return path, PUBLIC.get(path.parent.name) if path.name == ARCHIVE else by_file.get(path.name)
+        by_file = {known.file.name: known for known in PUBLIC.values()}
+        return path, _archives().get(path.parent.name) if path.name == ARCHIVE else by_file.get(path.name)
     if path.is_dir():
         raise InputError(f"the folder {path} holds no {ARCHIVE}: name the file of weights itself")
     raise UnknownName("weights or file", said, PUBLIC)
+
+
+def _archives() -> dict[str, PublicWeights]:
+    """By the names of their folders."""
+    return {name: known for name, known in PUBLIC.items() if known.file.name == ARCHIVE}
 
 
 def _named(name: str, known: PublicWeights) -> Path:
