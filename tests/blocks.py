@@ -21,12 +21,24 @@ def commands(text: str) -> list[list[str]]:
     lines += [span for span in re.findall(r"`([^`\n]+)`", prose) if span.startswith("hubel ")]
     found = []
     for line in lines:
-        for part in re.split(r"&&|\||;", line.removeprefix("$ ").strip()):
-            words = shlex.split(part, comments=True)
+        for words in parts(line.removeprefix("$ ")):
             while words and "=" in words[0]:  # VARIABLE=value before the command
                 words = words[1:]
             if words[:1] == ["hubel"]:
                 found.append(words[1:])
+    return found
+
+
+def parts(line: str) -> list[list[str]]:
+    """The words of each command in a line; ; and | inside quotes are words, and none of the shell's signs."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&")
+    lexer.whitespace_split = True
+    found: list[list[str]] = [[]]
+    for word in lexer:
+        if set(word) <= set(";|&"):
+            found.append([])
+        else:
+            found[-1].append(word)
     return found
 
 

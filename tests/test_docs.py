@@ -72,6 +72,14 @@ def test_the_best_that_the_linear_network_can_do_is_what_the_recipe_says():
         assert f"{np.square(design @ w - y).mean():.4f}" in recipes
 
 
+def test_the_code_of_the_page_on_definitions_runs(capsys):
+    names: dict[str, object] = {}
+    for kind, block in fenced((ROOT / "docs" / "definitions.md").read_text("utf-8")):
+        if kind == "python":
+            exec(block, names)
+    assert capsys.readouterr().out.splitlines()[:2] == ["(2, 16, 10, 10)", "(6, 1, 5, 5)"]
+
+
 def test_the_folder_that_the_guide_draws_is_what_a_run_is_made_of():
     from hubel import run
     from hubel.evaluation import predictions, scores
