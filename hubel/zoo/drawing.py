@@ -19,6 +19,7 @@ from hubel.zoo.drawing_volumes import volumes
 EDGE, HEAD, FOOT = 28.0, 62.0, 40.0  # pixels around the picture, for its title and for its legend
 BETWEEN = 34.0  # pixels between columns
 LONGEST = 90  # letters of a title
+SHORT = 660.0  # pixels up to which one column is enough
 SHAPELY = 1.35  # width over height that a picture of several columns aims at
 
 
@@ -57,10 +58,10 @@ def _about(layers: Sequence[Layer], shape: Sequence[int]) -> str:
 def _columns(items: Sequence[Item]) -> tuple[str, float, float]:
     """Pieces in columns, the end of each led to the top of the next  ->  svg, width, height."""
     pieces = [(piece(item), isinstance(item, Fork)) for item in items]
-    best = min(
-        (_split(pieces, count) for count in range(1, 9)),
-        key=lambda columns: abs(math.log(_size(columns)[0] / _size(columns)[1] / SHAPELY)),
-    )
+    best: list[Pieces] = [pieces]
+    if _size(best)[1] > SHORT:
+        tried = (_split(pieces, count) for count in range(1, 9))
+        best = min(tried, key=lambda columns: abs(math.log(_size(columns)[0] / _size(columns)[1] / SHAPELY)))
     width, height = _size(best)
     drawn, x = "", 0.0
     end: tuple[float, float] | None = None

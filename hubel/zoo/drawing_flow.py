@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from hubel.zoo.drawing_parts import Box, Fork, Item, Repeat
+from hubel.zoo.drawing_parts import SIGNS, Box, Fork, Item, Repeat
 
 GAP, ASIDE = 18.0, 16.0  # pixels between a box and the next below it; between branches
 HIGH, LETTER = 40.0, 6.4  # height of a box; mean width of a letter of its title
@@ -82,7 +82,7 @@ def stripes(notes: Sequence[str], half: float, y: float) -> str:
 
 def join(found: Box) -> Piece:
     """A circle with + or ×, or a bar."""
-    if found.title in "+×":
+    if found.title in SIGNS:
         drawn = f'<circle class="box join" cy="{SUM}" r="{SUM}"/>'
         drawn += f'<text class="sign" y="{SUM + 5.5}">{found.title}</text>'
         beside = f'<text class="aside before" x="{-SUM - 6}" y="{SUM + 4}">{found.shape}</text>'
@@ -106,6 +106,15 @@ def chain(items: Sequence[Item]) -> Piece:
     return stack([(piece(item), isinstance(item, Fork)) for item in items])
 
 
+def branch(items: Sequence[Item]) -> Piece:
+    """A chain; where it forks at once, that is in the same module as the fork that it is a branch of."""
+    if items and isinstance(items[0], Fork):
+        return stack(
+            [(fork(items[0], place=""), True), *((piece(i), isinstance(i, Fork)) for i in items[1:])]
+        )
+    return chain(items)
+
+
 def stack(pieces: Pieces) -> Piece:
     """Pieces below each other, with arrows; a fork draws its own way in."""
     drawn, y = "", 0.0
@@ -121,34 +130,42 @@ def stack(pieces: Pieces) -> Piece:
     return Piece(drawn, left, right, y)
 
 
-def fork(item: Fork) -> Piece:
-    """Branches side by side. Where they are added the longest keeps the axis; else they stand evenly around it."""
-    branches = [chain(branch) for branch in item.branches]
+def fork(item: Fork, place: str | None = None) -> Piece:
+    """Branches side by side. Where they are added the longest keeps the axis; else they stand evenly around it.
+
+    place: written at its corner; the module in which all of it stands where None
+    """
+    branches = [branch(inside) for inside in item.branches]
     end = None if item.join is None else join(item.join)
-    summed = item.join is not None and item.join.title in "+×"
+    summed = item.join is not None and item.join.title in SIGNS
     places = _beside(branches) if summed else _around(branches)
     tall = max(b.height for b in branches)
     top, foot = 2 * GAP, (4 if end is not None else 3.2) * GAP + tall
     drawn = ""
-    for made, x in zip(branches, places, strict=True):
-        y = top + (tall - made.height) / 2 if made.height else top
+    for inside, made, x in zip(item.branches, branches, places, strict=True):
         into = ((0.0, 0.0), (0.0, GAP * 0.7), (x, GAP * 0.7))
-        out = (x, foot - GAP * 0.9), (0.0, foot - GAP * 0.9)
+        out = ((x, foot - GAP * 0.9), (0.0, foot - GAP * 0.9), (0.0, foot))
         straight = abs(x) < 0.5
-        if not made.height:  # the input itself, handed past the others
-            drawn += _past(x, foot, end)
+        if (
+            not inside
+        ):  # the input itself, handed past the others: into the side of a sum, else down as they do
+            side = ((x, foot + SUM), (SUM + 1, foot + SUM)) if summed else out
+            drawn += path(*into, *side, arrow=True)
             continue
+        y = top + (tall - made.height) / 2
+        arrow = not isinstance(inside[0], Fork)
         drawn += made.at(x, y)
-        drawn += path((0, 0), (0, y), arrow=True) if straight else path(*into, (x, y), arrow=True)
-        begin, last = (x, y + made.height), (0.0, foot)
-        drawn += path(begin, last, arrow=end is not None) if straight else path(begin, *out, last)
+        drawn += path((0, 0), (0, y), arrow=arrow) if straight else path(*into, (x, y), arrow=arrow)
+        below = (x, y + made.height)
+        drawn += path(below, out[2], arrow=end is not None) if straight else path(below, *out)
     if end is not None:
         drawn += end.at(0, foot)
     left = max(b.left - x for b, x in zip(branches, places, strict=True))
     right = max(b.right + x for b, x in zip(branches, places, strict=True))
     left, right = max(left, end.left if end else 0), max(right, end.right if end else 0)
     height = foot + (end.height if end is not None else 0)
-    name = f'<text class="aside place" x="{-left:.1f}" y="{GAP * 0.7 - 4:.1f}">{escape(_place(item))}</text>'
+    said = _place(item) if place is None else place
+    name = f'<text class="aside place" x="{-left:.1f}" y="{GAP * 0.7 - 4:.1f}">{escape(said)}</text>'
     return Piece(name + drawn, left, right, height)
 
 
@@ -160,15 +177,6 @@ def _place(item: Fork) -> str:
     names.append(item.join.name.split("."))
     shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*names, strict=False))
     return ".".join(parts[0] for parts in shared)
-
-
-def _past(x: float, foot: float, end: Piece | None) -> str:
-    """The line of a branch without a layer: from the fork along the outside into the side of the join."""
-    target = (SUM + 1.0, foot + SUM) if end is not None else (0.0, foot)
-    start = (0.0, GAP * 0.7)
-    if abs(x) < 0.5:
-        return path((0, 0), (0, foot), arrow=end is not None)
-    return path((0, 0), start, (x, start[1]), (x, target[1]), target, arrow=end is not None)
 
 
 def _beside(branches: Sequence[Piece]) -> list[float]:
@@ -202,5 +210,5 @@ def repeat(item: Repeat) -> Piece:
         f'<rect class="frame" x="{-left:.1f}" y="0" width="{left + right:.1f}" height="{height:.1f}" rx="9"/>'
     )
     badge = f'<text class="times" x="{right - 6:.1f}" y="{height - 7:.1f}">× {item.times}</text>'
-    into = path((0, 0), (0, pad)) + path((0, pad + inside.height), (0, height))
-    return Piece(frame + into + inside.at(0, pad) + badge, left, right, height)
+    into = path((0, 0), (0, pad)) + path((0, pad + inside.height), (0, height + GAP / 2))
+    return Piece(frame + into + inside.at(0, pad) + badge, left, right, height + GAP / 2)

@@ -41,6 +41,7 @@ TITLES = {
     "scaled_dot_product_attention": "attention", "add": "+", "mul": "×", "cat": "concat", "BatchNorm": "batch norm",
     "LayerNorm": "layer norm", "GroupNorm": "group norm", "LocalResponseNorm": "local norm",
 }  # fmt: skip
+SIGNS = ("+", "×")
 WINDOWS = {
     "Conv2d": "conv",
     "MaxPool2d": "max pool",
@@ -119,9 +120,16 @@ def _boxes(layers: Sequence[Layer], shape: Sequence[int]) -> tuple[list[Box], li
             place[layer.name] = [len(boxes)]
             for source in sources:
                 after[source].append(len(boxes))
-            boxes.append(Box(layer.name, note or KINDS.get(layer.type, "other"), _title(layer), layer.output))
+            boxes.append(_box(layer, note, len(sources)))
             after.append([])
     return boxes, after
+
+
+def _box(layer: Layer, note: str, sources: int) -> Box:
+    kind, title = note or KINDS.get(layer.type, "other"), _title(layer)
+    if title in SIGNS and sources == 1:  # with a parameter or a constant: nothing is joined
+        kind, title = "other", f"{title} {' '.join(layer.inputs[1:]) or 'constant'}"
+    return Box(layer.name, kind, title, layer.output)
 
 
 def _bears(box: Box, note: str) -> bool:
@@ -165,25 +173,36 @@ class _Nesting:
                 ways &= passed[follower]
             passed[n] = ways | 1 << n
         self.passed = passed
+        self.reached = [0] * self.end + [0]  # bit m of reached[n]: some way from n passes m
+        for n in reversed(range(self.end)):
+            for follower in after[n]:
+                self.reached[n] |= self.reached[follower] | 1 << follower
         self.placed: set[int] = set()
 
     def all(self) -> tuple[Item, ...]:
         return self.between(0, self.end)
 
     def between(self, start: int, stop: int) -> tuple[Item, ...]:
-        """Everything from a box on, up to `stop`. A join stands in its fork."""
-        if start == stop:
-            return ()
-        items: list[Item] = [self.place(start)]
-        while followers := self.after[start]:
-            start = self.meeting(followers, stop)
+        """Everything from a box on, up to `stop`."""
+        return () if start == stop else (self.place(start), *self.onward(self.after[start], stop))
+
+    def onward(self, followers: Sequence[int], stop: int) -> tuple[Item, ...]:
+        """Everything that follows, up to `stop`. A join stands in its fork."""
+        items: list[Item] = []
+        while followers:
+            at = self.meeting(followers, stop)
+            join = None if at == stop else self.place(at)
             if len(followers) > 1:
-                branches = tuple(self.between(follower, start) for follower in followers)
-                items.append(Fork(branches, None if start == stop else self.place(start)))
-            elif start != stop:
-                items.append(self.place(start))
-            if start == stop:  # what comes there belongs to the fork around
+                branches = (
+                    self.between(group[0], at) if len(group) == 1 else self.onward(group, at)
+                    for group in self.grouped(followers, at)
+                )  # fmt: skip
+                items.append(Fork(tuple(branches), join))
+            elif join is not None:
+                items.append(join)
+            if at == stop:  # what comes there belongs to the fork around
                 break
+            followers = self.after[at]
         return tuple(items)
 
     def meeting(self, starts: Sequence[int], stop: int) -> int:
@@ -192,6 +211,22 @@ class _Nesting:
         for start in starts:
             ways &= self.passed[start]
         return min((ways & -ways).bit_length() - 1, stop)
+
+    def grouped(self, starts: Sequence[int], stop: int) -> list[list[int]]:
+        """Starts put together whose ways meet before `stop`: they are one branch, which forks at once."""
+        groups: list[tuple[int, list[int]]] = []
+        beyond = self.reached[stop] | 1 << stop
+        for start in starts:
+            ways, members = (self.reached[start] | 1 << start) & ~beyond, [start]
+            apart = []
+            for other, inside in groups:
+                if other & ways:
+                    ways, members = ways | other, [*inside, *members]
+                else:
+                    apart.append((other, inside))
+            groups = [*apart, (ways, members)]
+        # All in one: they meet, but not in one place; drawn apart, the place that is met twice is named.
+        return [[start] for start in starts] if len(groups) == 1 else [members for _, members in groups]
 
     def place(self, n: int) -> Box:
         if n in self.placed:

@@ -57,6 +57,14 @@ def test_branches_within_branches():
     ]  # fmt: skip
 
 
+def test_branches_that_meet_before_the_others_are_one_branch():
+    # The input goes to both convolutions and to the sum: the two meet in the concatenation, long before the sum.
+    line = "conv4x3 res(inc(conv2x1 | conv2x3+same) conv4x1) fc"
+    assert told(parts(*rows(line))) == [
+        "input", "conv 3×3", [[[["conv 1×1"], ["conv 3×3"], "concat"], "conv 1×1"], [], "+"], "fc",
+    ]  # fmt: skip
+
+
 class Ends(nn.Module):
     """Branches of a branch that all end in one join."""
 
@@ -179,3 +187,20 @@ def test_names_are_escaped():
 def test_equal_layers_of_a_chain_share_a_label():
     texts = [e.text for e in ET.fromstring(draw(*rows("vgg16"), "vgg16")).iter(SVG + "text")]
     assert texts.count("conv 3×3 × 3") == 3 and texts.count("conv 3×3 × 2") == 2 and "fc × 2" in texts
+
+
+class Dense(nn.Module):
+    """The input is put behind what is made of it, as in DenseNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Conv2d(2, 3, 1)
+
+    def forward(self, x):
+        return torch.cat([x, self.a(x)], 1)
+
+
+def test_an_input_that_is_handed_past_is_a_branch():
+    found = layers(Dense(), (2, 4, 4))
+    assert told(parts(found, (2, 4, 4))) == ["input", [["conv 1×1"], [], "concat"]]
+    ET.fromstring(draw(found, (2, 4, 4), "dense"))
