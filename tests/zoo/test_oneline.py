@@ -14,6 +14,7 @@ import hubel
 from hubel import zoo
 from hubel.errors import InputError, ShapeError, UnknownName
 from hubel.replay import Program
+from hubel.training.job import prepare
 from hubel.zoo.oneline import parse
 from hubel.zoo.oneline_sizes import plan
 
@@ -127,6 +128,16 @@ def test_a_line_is_trained_saved_and_loaded(tmp_path):
     assert loaded.network.name == "conv8x3 relu pool2 fc" and dict(loaded.network.arguments) == {}
     x = np.zeros((2, 1, 8, 8), np.uint8)
     np.testing.assert_array_equal(loaded.logits(x), run.logits(x))
+
+
+def test_few_items_are_learnt_in_smaller_steps_and_more_passes(tmp_path):
+    recipe = prepare("digits", network="conv8x3 relu pool2 fc", out=tmp_path / "run").recipe
+    assert (recipe.optimizer, recipe.lr, recipe.batch, recipe.shift) == ("adam", 3e-3, 32, 0.0)
+    assert recipe.epochs * (1258 // 32) >= 1_700 > (recipe.epochs - 1) * (1258 // 32)
+    chosen = prepare(
+        "digits", network="conv8x3 relu pool2 fc", out=tmp_path / "other", epochs=2, lr=0.1
+    ).recipe
+    assert (chosen.epochs, chosen.lr) == (2, 0.1)
 
 
 def test_the_folder_of_a_run_has_a_short_safe_name():
