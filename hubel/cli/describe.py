@@ -121,7 +121,7 @@ def _table(rows: Sequence[Layer], shape: Sequence[int], parameters: int) -> None
     """The widest form that has room: first columns are left out, then numbers are rounded and names are cut."""
     from hubel.cli import show
 
-    names, room = max(len(row.name) for row in rows), show.console().width
+    names, room = max(len("layer"), *(len(row.name) for row in rows)), show.console().width
     whole, short = (_columns(rows, shape, parameters, rounded=rounded) for rounded in (False, True))
     forms = [whole, *(_without(columns, drop) for columns in (whole, short) for drop in (1, 2))]
     columns = next((form for form in forms if names + _width(form, rows) <= room), forms[-1])

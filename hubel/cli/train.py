@@ -27,7 +27,7 @@ MOST_LINES = 50  # of epochs on the screen; history.jsonl has them all
 
 def train(
     data: Annotated[str, typer.Argument(autocompletion=complete.data, help="A name (see `hubel data`) or a path: a folder of class folders, an archive of one, IDX, CSV, .npz.")] = "digits",
-    network: Annotated[str | None, typer.Option("--network", "-n", autocompletion=complete.networks, help="A network of the zoo; by default the one for such data.")] = None,
+    network: Annotated[str | None, typer.Option("--network", "-n", autocompletion=complete.networks, help="A network of the zoo, or one in a line as 'conv8x3 relu pool2 fc'; by default the one for such data.")] = None,
     hidden: Annotated[str | None, typer.Option(help="Of mlp: sizes of its hidden layers, as 4 or 300,100; none for one neuron.")] = None,
     arg: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any other argument of the network, as bias=false. May be repeated.")] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", help="The run folder, exactly. Default: runs/DATA-NETWORK-TIME.")] = None,

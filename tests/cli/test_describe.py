@@ -79,11 +79,13 @@ def test_a_line_that_does_not_fit_is_pointed_at(cli):
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100, 160])
-@pytest.mark.parametrize("name", ["lenet5", "googlenet", "vit-tiny"])
+@pytest.mark.parametrize("name", ["lenet5", "googlenet", "vit-tiny", "conv8x3 relu pool2 fc"])
 def test_the_table_fits_the_window(cli, monkeypatch, columns, name):
     lines = table(cli, monkeypatch, columns, name)
     assert max(map(len, lines)) <= max(columns, 80)  # under 80 columns nothing more is cut
     assert len(lines) == len(cli("describe", name, "--json").json["layers"]) + 5  # no cell takes two lines
+    known = "layer type output parameters params multiply-adds mult-adds memory sees step from"
+    assert set(lines[1].split()) <= set(known.split())
 
 
 def table(cli, monkeypatch, columns, name):
