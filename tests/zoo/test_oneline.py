@@ -50,9 +50,17 @@ def test_the_lectures_network_counts_as_the_pencil_does():
     assert sum(p.numel() for p in zoo.create(LECTURES).parameters()) == 431_080
 
 
-@pytest.mark.parametrize("shape", [(3, 21, 30), (1, 16, 12)])
-def test_the_plan_is_what_the_network_does(shape):
-    net, planned = zoo.create(EVERYTHING, 7, shape), plan(EVERYTHING, 7, shape)
+@pytest.mark.parametrize(
+    ("line", "shape"),
+    [
+        (EVERYTHING, (3, 21, 30)),
+        (EVERYTHING, (1, 16, 12)),
+        ("3*(conv8x3 bn relu) 2*pool2 2*fc6 fc", (3, 21, 30)),  # each time something else arrives
+        ("2*res(conv8x3/2+1 relu conv6x3+same) 2*inc(conv3x1 | pool3/1+1) flatten fc", (2, 13, 10)),
+    ],
+)
+def test_the_plan_is_what_the_network_does(line, shape):
+    net, planned = zoo.create(line, 7, shape), plan(line, 7, shape)
     x = torch.randn(2, *shape)
     for module, made in zip(net, planned, strict=True):
         x = module(x)
