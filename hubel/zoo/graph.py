@@ -57,7 +57,7 @@ def _values(traced: Trace, network: nn.Module, shape: Sequence[int]) -> dict[fx.
     kind = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
     held = {
         **dict(network.named_parameters(remove_duplicate=False)),
-        **dict(network.named_buffers()),
+        **dict(network.named_buffers(remove_duplicate=False)),
         **traced.constants,
     }
     values: dict[fx.Node, Any] = {}

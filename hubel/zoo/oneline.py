@@ -30,9 +30,10 @@ WORDS = ("conv", *POOLS, "drop", "fc", *PLAIN)
 BLOCKS = ("res", "inc")
 
 GRAMMAR = """\
-known are: conv20x5 (behind it /stride +pad +same ~dilation %groups)  pool2  avgpool3/2+1  gap  gmp
-           bn  lrn  drop0.5  relu  tanh  sigmoid  leaky  gelu  silu  fc500  flatten
-           3*(...)  res(...)  inc(... | ...)  and a bare fc at the end, for the classes"""
+known are: conv20x5 (behind it /stride +pad +same ~dilation %groups)  pool2
+           avgpool3/2+1  gap  gmp  bn  lrn  drop0.5  relu  tanh  sigmoid  leaky
+           gelu  silu  fc500  flatten  3*(...)  res(...)  inc(... | ...)
+           and a bare fc at the end, for the classes"""
 
 _TOKEN = re.compile(r"(?P<times>[0-9]+)\*|(?P<open>(?:res|inc)?\s*\()|(?P<close>\))|(?P<bar>\|)|[^\s()|]+")
 _WORD = re.compile(

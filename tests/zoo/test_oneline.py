@@ -212,7 +212,7 @@ def test_the_bare_fc_stands_at_the_end_alone():
 
 
 def test_an_unknown_word_comes_with_the_grammar():
-    with pytest.raises(InputError, match=r"\^\^\^\^\nknown are: conv20x5 .*\n.*\n.*a bare fc at the end"):
+    with pytest.raises(InputError, match=r"\^\^\^\^\nknown are: conv20x5 .*\n.*\n.*\n.*a bare fc at the end"):
         parse("blob fc")
 
 
