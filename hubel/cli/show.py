@@ -76,7 +76,10 @@ def table(
         drawn.add_column(column, justify=aligned, overflow="fold", no_wrap=name or aligned == "right")  # type: ignore[arg-type]
     for row in rows:
         drawn.add_row(*(Text(printable(str(cell))) for cell in row))
-    console().print(drawn)
+    made = console()
+    if whole:
+        made.width = max(made.width, 1000)  # the table takes what it needs and no more
+    made.print(drawn)
 
 
 class Bar:

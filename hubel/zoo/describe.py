@@ -49,9 +49,6 @@ def parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-FUNCTIONS = {"iadd": "add", "imul": "mul", "truediv": "div", "getitem": "part"}
-
-
 class _Table:
     def __init__(self, network: nn.Module, shape: Sequence[int]) -> None:
         self.network, self.graph = network, graph(network, shape)
@@ -106,8 +103,9 @@ class _Table:
     def type(self, group: Group) -> str:
         if group.module is not None:
             return type(group.module).__name__
-        node = group.output
-        return "Parameter" if node.op == "get_attr" else FUNCTIONS.get(called(node), called(node))
+        if group.output.op == "get_attr":
+            return "Parameter"
+        return group.name.rpartition(".")[2].partition("#")[0]  # "layer1.0.add#2": what is called there
 
     def parameters(self, group: Group) -> int:
         if group.module is not None:

@@ -20,8 +20,8 @@ KINDS = {  # of a box, by type of the layer
     ),
     **dict.fromkeys(("max_pool2d", "avg_pool2d", "mean"), "pool"),
     **dict.fromkeys(("Linear", "RBF"), "fc"),
-    **dict.fromkeys(("scaled_dot_product_attention", "matmul"), "attention"),
-    **dict.fromkeys(("add", "mul", "cat"), "join"),
+    **dict.fromkeys(("scaled_dot_product_attention", "matmul", "product"), "attention"),
+    **dict.fromkeys(("add", "iadd", "mul", "multiply", "cat"), "join"),
 }
 NORMS = {
     "BatchNorm1d", "BatchNorm2d", "LayerNorm", "GroupNorm", "LocalResponseNorm", "RMSNorm", "InstanceNorm2d",
@@ -32,14 +32,14 @@ SQUASH = {
 }  # fmt: skip
 DROPS = {"Dropout", "Dropout1d", "Dropout2d", "dropout"}
 MOVES = {
-    "Flatten", "flatten", "reshape", "view", "permute", "transpose", "part", "expand", "unsqueeze", "squeeze", "chunk",
-    "Identity", "contiguous", "clone", "ZeroPad2d", "Parameter",
+    "Flatten", "flatten", "reshape", "view", "permute", "transpose", "select", "getitem", "expand", "unsqueeze",
+    "squeeze", "chunk", "Identity", "contiguous", "clone", "ZeroPad2d", "Parameter",
 }  # fmt: skip
 TITLES = {
     "Linear": "fc", "RBF": "RBF units", "PartialConv2d": "conv 5×5, partial", "Subsample": "subsample 2×2",
     "AdaptiveAvgPool2d": "global mean", "AdaptiveMaxPool2d": "global maximum", "mean": "global mean",
-    "scaled_dot_product_attention": "attention", "add": "+", "mul": "×", "cat": "concat", "BatchNorm": "batch norm",
-    "LayerNorm": "layer norm", "GroupNorm": "group norm", "LocalResponseNorm": "local norm",
+    "scaled_dot_product_attention": "attention", "add": "+", "iadd": "+", "mul": "×", "multiply": "×", "cat": "concat",
+    "BatchNorm": "batch norm", "LayerNorm": "layer norm", "GroupNorm": "group norm", "LocalResponseNorm": "local norm",
 }  # fmt: skip
 SIGNS = ("+", "×")
 WINDOWS = {
