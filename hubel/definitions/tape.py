@@ -144,7 +144,7 @@ class Tape:
         return node
 
     def _called(self, value: Value) -> str:
-        alone = np.size(value) == 1 and not isinstance(value, tuple)
+        alone = not isinstance(value, tuple) and np.size(value) == 1
         return shown(value) if alone else f"leaf#{len(self.nodes)}"
 
 

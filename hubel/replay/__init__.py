@@ -5,7 +5,7 @@
     found.slopes(loss)["features.3.weight"]         # d loss / d weight
 
 Program is the network as a list of definitions to call: made once, it runs without PyTorch. It is loaded when it is
-first used, as the cells of a tape (hubel.replay.cell) need nothing of PyTorch.
+first used, as the cells of a tape (hubel.replay.cells) need nothing of PyTorch.
 """
 
 from __future__ import annotations

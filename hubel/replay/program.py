@@ -17,8 +17,8 @@ from torch import fx, nn
 from hubel.definitions import DefinitionError, Node, Tape
 from hubel.definitions.windows import Array
 from hubel.errors import InputError, UnknownName
-from hubel.replay.scope import Scope
-from hubel.replay.table import MODULES, rule_of, written_over
+from hubel.replay.rules.scope import Scope
+from hubel.replay.rules.table import MODULES, rule_of, written_over
 from hubel.zoo.pixels import Pixels
 from hubel.zoo.trace import Step, trace
 

@@ -168,13 +168,11 @@ class Loss:
         """The same, weighted. each: (N,) the weights of the items; the definitions divide by N, not by their sum."""
         apply, scale = z.tape.apply, len(t) / each.sum()
         match self.name:
-            case (
-                "cross-entropy"
-            ):  # as in PyTorch, what smoothing gives to a class has the weight of that class
+            case "cross-entropy":
+                # As in PyTorch, what smoothing gives to a class has the weight of that class.
                 return apply(cross_entropy_with_logits, z, t * (weight * scale))
-            case (
-                "bce"
-            ):  # it is the categorical one of logits 0 for no and z for yes, which is linear in its target
+            case "bce":
+                # It is the categorical one of logits 0 for no and z for yes, which is linear in its target.
                 answers = apply(multiply, z, np.array([0, 1], t.dtype)[:, None, None])  # (2, N, K)
                 wanted = np.stack([1 - t, t]) * (each * scale)[:, None]
                 return apply(total, apply(log_softmax, answers, axis=0) * (-wanted / t.size))

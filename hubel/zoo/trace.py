@@ -14,6 +14,12 @@ from torch import Tensor, fx, nn
 
 from hubel.errors import InputError
 
+# Python's names of operators, as a reader of a layer's name would say them.
+SAID = {
+    "sub": "subtract", "isub": "subtract", "mul": "multiply", "imul": "multiply", "truediv": "divide",
+    "iadd": "add", "getitem": "select", "neg": "negate", "matmul": "product",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Step:
@@ -92,5 +98,6 @@ def _called(node: fx.Node) -> str:
     if node.op in ("placeholder", "output"):
         return node.op.replace("placeholder", "input")
     what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    what = SAID.get(what, what)
     inside = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if path]
     return ".".join([*inside[-1:], what.strip("_")])

@@ -15,7 +15,7 @@ from hubel.cli.walk import EXAMPLES
 from hubel.cli.walk.network import _cell
 from hubel.definitions import Tape, scaled_dot_product_attention
 from hubel.replay import replay
-from hubel.replay.cell import cell, receptive
+from hubel.replay.cells import cell, receptive
 from hubel.run import load
 
 

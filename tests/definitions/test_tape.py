@@ -217,3 +217,8 @@ def test_several_numbers_want_an_upstream_gradient():
     with pytest.raises(ShapeError, match=r"gradients: 'x' is \(2, 3\); say dy, of that shape"):
         tape.gradients(x)
     assert tape.gradients(tape.leaf(np.zeros((1, 1))))  # one number, however it is wrapped
+
+
+def test_several_arrays_of_different_shapes_are_a_leaf():
+    leaf = Tape().leaf((np.zeros((2, 3)), np.zeros(4)))
+    assert leaf.name == "leaf#0" and len(leaf.value) == 2

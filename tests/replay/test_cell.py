@@ -9,7 +9,7 @@ import pytest
 
 from hubel import definitions
 from hubel.definitions import ShapeError, Tape
-from hubel.replay.cell import RULES, cell
+from hubel.replay.cells.rules import RULES, cell
 
 draw = np.random.default_rng(5)
 

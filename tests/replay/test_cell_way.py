@@ -7,7 +7,7 @@ import pytest
 
 from hubel import definitions as d
 from hubel.definitions import DefinitionError, Tape
-from hubel.replay.cell import receptive
+from hubel.replay.cells import receptive
 
 draw = np.random.default_rng(3)
 

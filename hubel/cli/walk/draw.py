@@ -12,7 +12,7 @@ from rich.text import Text
 
 from hubel.cli import show
 from hubel.definitions.windows import Array
-from hubel.replay.cell_record import Cell, digits
+from hubel.replay.cells.record import Cell, digits
 
 TALL = 20  # rows of a matrix that are shown
 PLANES = 16  # matrices of one array

@@ -30,7 +30,7 @@ def graph(
     from hubel.cli import show
     from hubel.cli.walk import draw
     from hubel.definitions import Tape
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cells.record import digits
 
     made = _Made(Tape(), expression, _given(let or []))
     result = made.result()
@@ -196,7 +196,7 @@ def _drawn(node: Node, slopes: dict[Node, float], done: set[Node]) -> tuple[list
 
     A node that was drawn before stands at its second place by its name alone.
     """
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cells.record import digits
 
     value, slope = digits(float(node.value)), digits(slopes[node])
     if node.operation is None or node in done:
@@ -250,7 +250,7 @@ def _chain(node: Node, slopes: dict[Node, float]) -> str:
     import numpy as np
 
     from hubel.definitions import backward_of
-    from hubel.replay.cell_record import bracketed, digits
+    from hubel.replay.cells.record import bracketed, digits
 
     said = []
     for user in node.tape.nodes[node.number + 1 :]:

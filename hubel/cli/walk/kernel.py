@@ -47,7 +47,7 @@ def kernel(
     from hubel.cli import show
     from hubel.cli.walk import draw
     from hubel.data.pictures import planes, read_picture
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cells.record import digits
 
     if name is None:
         _list(json_)
@@ -148,7 +148,7 @@ def _shown(y: Array, k: Array) -> tuple[Array, str]:
     """uint8 pixels, and how they came of the answers."""
     import numpy as np
 
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cells.record import digits
 
     if abs(k.sum() - 1) < 1e-6:  # a picture again, but for what leaves its range
         beyond = int(((y < -0.5) | (y > 255.5)).sum())

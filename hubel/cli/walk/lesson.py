@@ -1,6 +1,6 @@
 """One operation, walked through: its inputs, the size of its output, every cell's working, the output, the way back.
 
-What is computed comes from the definition, on a tape; how each cell came about from hubel.replay.cell.
+What is computed comes from the definition, on a tape; how each cell came about from hubel.replay.cells.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from hubel.cli.walk import draw, numbers
 from hubel.definitions import Node, Tape
 from hubel.definitions.windows import Array
 from hubel.errors import InputError
-from hubel.replay.cell import Cell, cell
-from hubel.replay.cell_record import digits, plain
+from hubel.replay.cells import Cell, cell
+from hubel.replay.cells.record import digits, plain
 
 FIRST = 16  # cells that are shown of a larger output
 AROUND = 12  # cells along an axis up to which all of the input is drawn around a window

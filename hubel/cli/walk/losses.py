@@ -79,7 +79,7 @@ def of_logits(
 def _in_base_10(node: Node) -> list[str]:
     from math import log
 
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cells.record import digits
 
     nats = float(node.value)
     return [f"in base 10  {digits(nats)} / ln 10 = {digits(nats)} / 2.30259 = {digits(nats / log(10))}"]

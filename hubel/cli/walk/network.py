@@ -1,6 +1,6 @@
 """`hubel walk RUN PICTURE`: how one cell of a trained network's map came about, back to the pixels that it sees.
 
-The network runs through the definitions (hubel.replay), and hubel.replay.cell says how each number was made.
+The network runs through the definitions (hubel.replay), and hubel.replay.cells says how each number was made.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hubel.definitions import Node
     from hubel.definitions.windows import Array
     from hubel.replay import Replay
-    from hubel.replay.cell import Cell, Receptive, Seen
+    from hubel.replay.cells import Cell, Receptive, Seen
     from hubel.run import Run
 
 CHANNELS = 3  # of a window that are drawn; the others are summed up in a line
@@ -39,7 +39,7 @@ def network(
 
     from hubel.cli import show
     from hubel.replay import Program
-    from hubel.replay.cell import cell, receptive
+    from hubel.replay.cells import cell, receptive
     from hubel.run import load
 
     trained = load(run)
@@ -118,7 +118,7 @@ def _layers(found: Replay, facts: dict[str, Any], json_: bool) -> None:
     """Every layer with its shape, its strongest cell, and how its cells are shown."""
     from hubel.cli import show
     from hubel.cli.walk import draw
-    from hubel.replay.cell import cell
+    from hubel.replay.cells import cell
 
     rows, listed = [], []
     for name, node in found.layers.items():
@@ -206,7 +206,7 @@ def _said(index: tuple[int, ...]) -> str:
 def _cell(made: Cell, node: Node, layer: str, why: str, every: bool) -> None:
     from hubel.cli import show
     from hubel.cli.walk import draw
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cells.record import digits
 
     name = f"{layer}{_said(made.index)}"
     kind = f"   {made.operation}, {show.shape(node.value.shape[1:])}" + (f"; {why}" if why else "")
@@ -256,7 +256,7 @@ def _channel(made: Cell, k: int) -> None:
     import numpy as np
 
     from hubel.cli.walk import draw
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cells.record import digits
 
     assert made.window is not None and made.inputs is not None
     won = np.zeros(made.inputs[k].shape, bool) if made.winner and made.winner[0] == k else None
@@ -278,7 +278,7 @@ def _channel(made: Cell, k: int) -> None:
 def _total(made: Cell, sums: list[float], left: int, total: float) -> None:
     """How the channels that were drawn, the others and the bias make the cell."""
     from hubel.cli.walk import draw
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cells.record import digits
 
     if made.winner is not None:
         draw.out(f"y = the largest, {digits(made.computed)}")

@@ -72,7 +72,7 @@ def _walk(
     from hubel.cli.walk import draw, numbers
     from hubel.definitions import OPTIMIZERS, START
     from hubel.errors import InputError, ShapeError
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cells.record import digits
 
     p, slopes = numbers.vector(parameters, "--parameters"), numbers.matrix(gradients, "--gradients")
     if slopes.shape[1] != len(p):
@@ -110,7 +110,7 @@ def _walk(
 
 
 def show_setting(value: Any) -> str:
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cells.record import digits
 
     return ("yes" if value else "no") if isinstance(value, bool) else digits(value)
 
@@ -128,7 +128,7 @@ def _quantities(
     """The lines of parameter i: what the definition keeps and gives, and how each came about."""
     from math import sqrt
 
-    from hubel.replay.cell_record import digits as d
+    from hubel.replay.cells.record import digits as d
 
     rate, decay, t = settings["rate"], settings["decay"], after.steps
     lines: Quantities = []
@@ -171,6 +171,6 @@ def _quantities(
 
 
 def _squared(value: float) -> str:
-    from hubel.replay.cell_record import digits
+    from hubel.replay.cells.record import digits
 
     return f"({digits(value)})^2" if value < 0 else f"{digits(value)}^2"

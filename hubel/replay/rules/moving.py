@@ -10,7 +10,7 @@ from torch import fx
 
 from hubel import definitions as d
 from hubel.definitions import Node
-from hubel.replay.scope import Scope, undefined
+from hubel.replay.rules.scope import Scope, undefined
 
 
 def flatten(do: Scope, x: Node, start_dim: int = 0, end_dim: int = -1) -> Node:

@@ -10,8 +10,8 @@ import numpy as np
 
 from hubel import definitions as d
 from hubel.definitions import Node
-from hubel.replay.moving import flat
-from hubel.replay.scope import Rule, Scope, undefined
+from hubel.replay.rules.moving import flat
+from hubel.replay.rules.scope import Rule, Scope, undefined
 
 
 def either(definition: Callable[..., Any], python: Callable[..., Any]) -> Rule:

@@ -2,7 +2,6 @@
 
     found = replay(network, x)
     print(cell(found.layers["features.0"], (0, 4, 5, 7)).sum)         # the window, the kernel, each product, the bias
-    print(receptive(found.layers["features.3"], (0, 4, 5, 7), found.input).box)      # the pixels behind that cell
 
 RULES has a function for each operation; one that is not in it is answered by its backward, which knows the slope of the
 cell by every number. A new operation needs a line only if a reader wants to see more than that.
@@ -17,13 +16,9 @@ import numpy as np
 
 from hubel.definitions.errors import ShapeError
 from hubel.definitions.tape import Node
-from hubel.replay import cell_numbers as numbers
-from hubel.replay import cell_windows as windows
-from hubel.replay.cell_moves import MOVES, by_slopes, moved
-from hubel.replay.cell_record import Asked, Cell, Index, Read, Step, Window
-from hubel.replay.cell_way import Receptive, Seen, receptive
-
-__all__ = ["RULES", "Cell", "Read", "Receptive", "Seen", "Step", "Window", "cell", "receptive"]
+from hubel.replay.cells import numbers, windows
+from hubel.replay.cells.moves import MOVES, by_slopes, moved
+from hubel.replay.cells.record import Asked, Cell, Index
 
 RULES: dict[str, Callable[[Asked], Cell]] = {
     "conv2d": windows.convolution,

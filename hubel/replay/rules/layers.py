@@ -9,7 +9,7 @@ import numpy as np
 
 from hubel import definitions as d
 from hubel.definitions import Node
-from hubel.replay.scope import Rule, Scope, undefined
+from hubel.replay.rules.scope import Rule, Scope, undefined
 
 
 def batch_norm(

@@ -60,5 +60,5 @@ class Scope:
 def undefined(name: str, what: str) -> InputError:
     return InputError(
         f"the step {name!r} cannot be replayed: {what} has no definition in NumPy. "
-        "A rule for it belongs in hubel/replay/table.py"
+        "A rule for it belongs in hubel/replay/rules/table.py"
     )

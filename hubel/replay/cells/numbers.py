@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hubel.definitions.windows import Array
-from hubel.replay.cell_record import Asked, Cell, Step, bracketed, digits
+from hubel.replay.cells.record import Asked, Cell, Step, bracketed, digits
 
 # One number in: the letters of the formula, and the same with the number set in, {b} for one in brackets where it is
 # negative; where the function has two branches, first that above 0.

@@ -17,9 +17,9 @@ from hubel.definitions.arithmetic import summed_to
 from hubel.definitions.errors import DefinitionError
 from hubel.definitions.tape import Node, backward_of
 from hubel.definitions.windows import Array, Grid, grid, sides, two
-from hubel.replay.cell_moves import MOVES, origins
-from hubel.replay.cell_numbers import ALONE, TWO
-from hubel.replay.cell_record import Asked, Index
+from hubel.replay.cells.moves import MOVES, origins
+from hubel.replay.cells.numbers import ALONE, TWO
+from hubel.replay.cells.record import Asked, Index
 
 Mask = Any  # bool in the shape of a value, or a tuple of them where the value is one
 

@@ -14,8 +14,8 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from hubel import definitions as d
-from hubel.replay import arithmetic, layers, moving, windows
-from hubel.replay.scope import Rule, undefined
+from hubel.replay.rules import arithmetic, layers, moving, windows
+from hubel.replay.rules.scope import Rule, undefined
 from hubel.zoo.lenet5 import RBF, PartialConv2d, ScaledTanh, Subsample
 from hubel.zoo.trace import Step
 

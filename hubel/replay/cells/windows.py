@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hubel.definitions.windows import Array, Grid, grid, sides, two
-from hubel.replay.cell_record import Asked, Cell, Step, Window, digits
+from hubel.replay.cells.record import Asked, Cell, Step, Window, digits
 
 CONVOLUTION = "y[n,o,i,j] = b[o] + sum_{c,u,v} x[n,c,i*s+u*d-p,j*s+v*d-p] w[o,c,u,v]"
 FLIPPED = "y[n,o,i,j] = b[o] + sum_{c,u,v} x[n,c,i*s+u*d-p,j*s+v*d-p] w[o,c,U-1-u,V-1-v]"

@@ -8,7 +8,7 @@ import numpy as np
 
 from hubel.definitions.tape import Node, backward_of
 from hubel.definitions.windows import Array
-from hubel.replay.cell_record import Asked, Cell, Read, Step
+from hubel.replay.cells.record import Asked, Cell, Read, Step
 
 # What they do to an array they do to an array of its cells' numbers, which is how we learn where each cell came from.
 MOVES = (

@@ -9,7 +9,7 @@ from typing import Any
 from hubel import definitions as d
 from hubel.definitions import Node
 from hubel.definitions.windows import span
-from hubel.replay.scope import Rule, Scope, undefined
+from hubel.replay.rules.scope import Rule, Scope, undefined
 
 
 def conv(definition: Callable[..., Any]) -> Rule:
