@@ -229,9 +229,8 @@ def prepare(
     zoo.check(name, shape)
     preprocess = Preprocess.to_fit(source.kind, source.shape, shape, resize)
     dataset = Dataset(source, preprocess, seed=wanted.seed, val=val)
-    few = for_few(dataset.counts()["train"], max(shape[1:], default=0)) if entry.few else {}
-    if zoo.is_line(name):  # learns by Adam: smaller steps, more passes; the rest is for our own networks
-        few = {setting: few[setting] for setting in few if setting in ("batch", "epochs")}
+    suggested = for_few(dataset.counts()["train"], max(shape[1:], default=0))
+    few = {setting: value for setting, value in suggested.items() if setting in entry.few}
     hints = _hints(source, name)
     arguments = dict(arguments or {})
     composed = compose(entry.recipe, few, hints, _preset(name, preset), user=user)

@@ -5,7 +5,7 @@ tests/zoo/test_zoo.py holds each claim. To add a network: a file beside this one
 
 from __future__ import annotations
 
-from hubel.zoo.entry import Entry, as_it_is, in_steps, pictures, sized, within
+from hubel.zoo.entry import EVERYTHING, STEPS, Entry, as_it_is, in_steps, pictures, sized, within
 
 # One cycle of Nesterov's descent with late weights averaged; the augmentation that digits bear.
 FAST = {
@@ -59,11 +59,11 @@ ZOO: dict[str, Entry] = {
     "fast-digits": Entry(
         "fast:FastDigits", (1, 28, 28), 70_586, "ours",
         "the default for small grey pictures", within(4, 128), DIGITS,
-        {"fast": {"epochs": 1, "batch": 64, "lr": 0.2, "weight_decay": 1e-3, "rotate": 0.0, "scale": 0.0, "shift": 0.0}}, bf16=True, few=True,
+        {"fast": {"epochs": 1, "batch": 64, "lr": 0.2, "weight_decay": 1e-3, "rotate": 0.0, "scale": 0.0, "shift": 0.0}}, bf16=True, few=EVERYTHING,
     ),
     "fast-pictures": Entry(
         "fast:FastPictures", (3, 32, 32), 292_954, "ours",
-        "the default for all other pictures, seen at up to 128 pixels", within(8, 128), COLOUR, bf16=True, few=True,
+        "the default for all other pictures, seen at up to 128 pixels", within(8, 128), COLOUR, bf16=True, few=EVERYTHING,
     ),
     "mlp": Entry(
         "mlp:MLP", (1, 28, 28), 79_510, "Rumelhart, Hinton, Williams 1986, doi:10.1038/323533a0",
@@ -72,15 +72,15 @@ ZOO: dict[str, Entry] = {
     ),
     "lenet5": Entry(
         "lenet5:LeNet5", (1, 32, 32), 61_706, "LeCun et al. 1998, doi:10.1109/5.726791",
-        "LeNet-5 in its common modern form", sized(32, 32), PLAIN,
+        "LeNet-5 in its common modern form", sized(32, 32), PLAIN, few=STEPS,
     ),
     "lenet5-1998": Entry(
         "lenet5:LeNet5Of1998", (1, 32, 32), 60_000, "LeCun et al. 1998, doi:10.1109/5.726791",
-        "LeNet-5 as published: C3 table, trainable subsampling, RBF output", sized(32, 32), {**PLAIN, "lr": 2e-3},
+        "LeNet-5 as published: C3 table, trainable subsampling, RBF output", sized(32, 32), {**PLAIN, "lr": 2e-3}, few=STEPS,
     ),
     "lenet5-simplified": Entry(
         "lenet5_simplified:SimplifiedLeNet5", (1, 29, 29), 134_066, "Simard, Steinkraus, Platt 2003, doi:10.1109/ICDAR.2003.1227801",
-        "two strided convolutions without pooling, 29x29", sized(29, 29), PLAIN,
+        "two strided convolutions without pooling, 29x29", sized(29, 29), PLAIN, few=STEPS,
     ),
     "lenet-keras": Entry(
         "lenet_keras:LeNetKeras", (1, 28, 28), 931_080, "the lectures' Keras program",

@@ -10,6 +10,10 @@ from hubel.errors import ShapeError
 
 Shape = tuple[int, ...]
 
+# Of what changes where there are few items: how long and how often is learnt; and, for our own networks, all of it.
+STEPS = ("batch", "epochs")
+EVERYTHING = (*STEPS, "lr", "label_smoothing", "shift", "rotate", "scale", "brightness")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -23,7 +27,7 @@ class Entry:
     takes: natural shape of the data -> the input shape that the network wants for it
     recipe: the settings it is best trained with; presets: by name, over the recipe
     normalize: False where its program feeds pixels as 0..1, so that mean and deviation are left out by default
-    few: whether its recipe changes where there are few items (training.recipe.for_few)
+    few: which settings of its recipe change where there are few items (training.recipe.for_few)
     classes: the class count of the paper, for which `parameters` holds
     multiply_adds: of one picture, as published; 0 where nobody said
     year, published: of the paper, and the figure that it gives for itself
@@ -41,7 +45,7 @@ class Entry:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bf16: bool = False
-    few: bool = False
+    few: tuple[str, ...] = ()
     normalize: bool = True
     classes: int = 10
     multiply_adds: int = 0

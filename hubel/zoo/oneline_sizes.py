@@ -16,7 +16,7 @@ from typing import Any
 
 from hubel.errors import InputError, ShapeError
 from hubel.shapes import effective, same_padding, windowed
-from hubel.zoo.entry import Entry, Shape, within
+from hubel.zoo.entry import STEPS, Entry, Shape, within
 from hubel.zoo.oneline import GLOBAL, POOLS, Pair, Part, at, parse
 
 MOST = 2**31  # weights of a network, numbers of one output: more is a slip of the finger
@@ -71,7 +71,7 @@ def entry(line: str) -> Entry:
             break
     return Entry(
         "oneline_network:OneLine", shape, count, "ours", "a network in one line", partial(_takes, line), RECIPE,
-        few=True, fixed={"line": line},
+        few=STEPS, fixed={"line": line},
     )  # fmt: skip
 
 

@@ -379,3 +379,18 @@ def test_a_model_of_somebody_else_is_no_run(tmp_path):
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(ArtifactError, match=r"the metadata of .*other.safetensors is not a run's"):
         hubel.load(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("network", "batch", "epochs", "rate", "rotate"),
+    [
+        # 1,258 digits are 39 batches of 32, and 44 passes over them the 1,700 steps that such a set takes.
+        ("fast-digits", 32, 44, 0.05, 15.0),  # all of its recipe is ours, and made for that
+        ("lenet5", 32, 44, 1e-3, 0.0),  # Adam keeps its rate, and the paper's digits were not moved about
+        ("conv4x3 relu fc", 32, 44, 3e-3, 0.0),
+        ("lenet-keras", 32, 2, 1e-3, 0.0),  # the lectures' program as it is
+    ],
+)
+def test_what_changes_where_there_are_few_items(tmp_path, network, batch, epochs, rate, rotate):
+    recipe = prepare("digits", network=network, out=tmp_path / "run", input_size=(28, 28)).recipe
+    assert (recipe.batch, recipe.epochs, recipe.lr, recipe.rotate) == (batch, epochs, rate, rotate)
