@@ -73,12 +73,18 @@ def verify(
 ) -> list[Row]:
     """Hold operations and networks against PyTorch, all of them where no names are given; a row for each.
 
-    Raises UnknownName. What disagrees is no exception but a row that is not ok.
+    A network in one line is taken as well. Raises UnknownName, and InputError for a line that does not parse. What
+    disagrees is no exception but a row that is not ok.
     """
     everything = known(with_networks=with_networks)
+    lines = [name for name in dict.fromkeys(names) if name not in everything and zoo.is_line(name)]
+    if with_networks:
+        for line in lines:
+            zoo.lookup(line)
+        everything += lines
     for name in names:
         if name not in everything:
-            left_out = not with_networks and name in zoo.names()
+            left_out = not with_networks and (name in zoo.names() or name in lines)
             hint = "It is a network, and those are left out." if left_out else ""
             what = "operation or network" if with_networks else "operation"
             raise UnknownName(what, name, everything, hint=hint)

@@ -1,7 +1,7 @@
 """A network as a picture: one SVG file that needs nothing beside it.
 
 A chain of layers is drawn as the volumes that they make (drawing_volumes.py), a network with branches as boxes from top
-to bottom (drawing_flow.py), in as many columns as fill a page.
+to bottom (drawing_flow.py), in as many columns as a page has room for.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from hubel.zoo.drawing_parts import Box, Fork, Item, parts
 from hubel.zoo.drawing_style import css, legend
 from hubel.zoo.drawing_volumes import volumes
 
-EDGE, HEAD, FOOT = 28.0, 62.0, 40.0  # pixels around the picture, for its title and for its legend
-BETWEEN = 34.0  # pixels between columns
+EDGE, HEAD, FOOT = 24.0, 68.0, 36.0  # pixels around the picture, for its title and for its legend
+BETWEEN = 32.0  # pixels between columns
 LONGEST = 90  # letters of a title
 SHORT = 660.0  # pixels up to which one column is enough
 SHAPELY = 1.35  # width over height that a picture of several columns aims at
+PAGE = 1000.0  # pixels that a picture may be wide: on a page of 900 its letters still are of 9 pixels
 
 
 def draw(layers: Sequence[Layer], shape: Sequence[int], name: str) -> str:
@@ -29,7 +30,7 @@ def draw(layers: Sequence[Layer], shape: Sequence[int], name: str) -> str:
     boxes = [item for item in whole if isinstance(item, Box)]
     plain = len(boxes) == len(whole)
     items = whole if plain else parts(layers, shape)
-    body, wide, high = volumes(boxes) if plain else _columns(items)
+    body, wide, high = volumes(boxes, PAGE - 2 * EDGE) if plain else _columns(items)
     key, key_wide = legend(items)
     title, about = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…", _about(layers, shape)
     style, letter = ("name", 11.0) if len(title) <= 40 else ("name long", 7.6)
@@ -60,8 +61,11 @@ def _columns(items: Sequence[Item]) -> tuple[str, float, float]:
     pieces = [(piece(item), isinstance(item, Fork)) for item in items]
     best: list[Pieces] = [pieces]
     if _size(best)[1] > SHORT:
-        tried = (_split(pieces, count) for count in range(1, 9))
-        best = min(tried, key=lambda columns: abs(math.log(_size(columns)[0] / _size(columns)[1] / SHAPELY)))
+        tried = [_split(pieces, count) for count in range(1, 9)]
+        fitting = [columns for columns in tried if _size(columns)[0] + 2 * EDGE <= PAGE] or tried[:1]
+        best = min(
+            fitting, key=lambda columns: abs(math.log(_size(columns)[0] / _size(columns)[1] / SHAPELY))
+        )
     width, height = _size(best)
     drawn, x = "", 0.0
     end: tuple[float, float] | None = None

@@ -12,8 +12,9 @@ from xml.sax.saxutils import escape
 
 from hubel.zoo.drawing_parts import SIGNS, Box, Fork, Item, Repeat
 
-GAP, ASIDE = 18.0, 16.0  # pixels between a box and the next below it; between branches
-HIGH, LETTER = 40.0, 6.4  # height of a box; mean width of a letter of its title
+GAP, ASIDE = 18.0, 12.0  # pixels between a box and the next below it; between branches
+HIGH, LETTER = 40.0, 6.2  # height of a box; mean width of a letter of its title
+LEAST, INSIDE = 74.0, 14.0  # width of a box at least; room beside its title
 SUM, BAR = (
     11.0,
     22.0,
@@ -62,7 +63,7 @@ def _towards(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, flo
 
 def box(found: Box) -> Piece:
     """Title, shape below it, and a stripe at its foot for each small layer that belongs to it."""
-    width = max(88.0, LETTER * max(len(found.title), len(found.shape) * 0.9) + 18)
+    width = max(LEAST, LETTER * max(len(found.title), len(found.shape) * 0.9) + INSIDE)
     half = width / 2
     drawn = f'<rect class="box {found.kind}" x="{-half:.1f}" y="0" width="{width:.1f}" height="{HIGH:.0f}" rx="5"/>'
     drawn += f'<text class="title" y="17">{escape(found.title)}</text><text class="shape" y="30">{found.shape}</text>'

@@ -37,6 +37,7 @@ MOVES = {
 }  # fmt: skip
 TITLES = {
     "Linear": "fc", "RBF": "RBF units", "PartialConv2d": "conv 5×5, partial", "Subsample": "subsample 2×2",
+    "SliceBiasConv2d": "conv 5×5/2",
     "AdaptiveAvgPool2d": "global mean", "AdaptiveMaxPool2d": "global maximum", "mean": "global mean",
     "scaled_dot_product_attention": "attention", "add": "+", "iadd": "+", "mul": "×", "multiply": "×", "cat": "concat",
     "BatchNorm": "batch norm", "LayerNorm": "layer norm", "GroupNorm": "group norm", "LocalResponseNorm": "local norm",
@@ -128,7 +129,8 @@ def _boxes(layers: Sequence[Layer], shape: Sequence[int]) -> tuple[list[Box], li
 def _box(layer: Layer, note: str, sources: int) -> Box:
     kind, title = note or KINDS.get(layer.type, "other"), _title(layer)
     if title in SIGNS and sources == 1:  # with a parameter or a constant: nothing is joined
-        kind, title = "other", f"{title} {' '.join(layer.inputs[1:]) or 'constant'}"
+        others = [name.rpartition(".")[2] for name in layer.inputs[1:]]
+        kind, title = "other", f"{title} {' '.join(others) or 'constant'}"
     return Box(layer.name, kind, title, layer.output)
 
 

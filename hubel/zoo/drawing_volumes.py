@@ -18,7 +18,7 @@ from hubel.zoo.drawing_parts import Box
 TALL = 150.0  # pixels of the highest front
 SLANT = (0.26, 0.2)  # of the width of a map, how far its depth goes to the right and up
 CLOSE, APART = 9.0, 26.0  # pixels between equal layers, between others
-PER_ROW = 1340.0  # pixels after which a new row begins
+TURN = 12.0  # pixels beside a row, where the way leads down to the next
 LABEL = 52.0  # pixels below the volumes for their labels
 
 
@@ -84,10 +84,10 @@ class Run:
         return f'{drawn}<g transform="translate({centre:.1f} 0)">{marks}</g>'
 
 
-def volumes(boxes: Sequence[Box]) -> tuple[str, float, float]:
-    """Rows of volumes from left to right  ->  svg, width, height."""
+def volumes(boxes: Sequence[Box], room: float) -> tuple[str, float, float]:
+    """Rows of volumes from left to right, no wider than `room`  ->  svg, width, height."""
     largest = max((max(b.output[1:]) for b in boxes if len(b.output) == 3), default=1)
-    rows = list(_rows([*_runs(boxes, largest)]))
+    rows = list(_rows([*_runs(boxes, largest)], room - 2 * TURN))
     width = max(sum(run.width for run in row) + APART * (len(row) - 1) for row in rows)
     drawn, y = "", 0.0
     end: tuple[float, float] | None = None
@@ -96,10 +96,9 @@ def volumes(boxes: Sequence[Box]) -> tuple[str, float, float]:
         middle = y + top / 2 + foot / 2
         first = (row[0].width - row[0].solid) / 2 - 2
         if end is not None:
-            turn = width + 12
-            drawn += path(
-                end, (turn, end[1]), (turn, y - 12), (-12, y - 12), (-12, middle), (first, middle), arrow=True
-            )
+            turn, over = width + TURN, y - TURN
+            way = (end, (turn, end[1]), (turn, over), (-TURN, over), (-TURN, middle), (first, middle))
+            drawn += path(*way, arrow=True)
         x = 0.0
         for place, run in enumerate(row):
             left = x + (run.width - run.solid) / 2
@@ -109,7 +108,7 @@ def volumes(boxes: Sequence[Box]) -> tuple[str, float, float]:
             end = (left + run.solid + 3, middle)
             x += run.width + APART
         y += foot + top / 2 + LABEL + 34
-    return drawn, width + 24, y - 34
+    return drawn, width + 2 * TURN, y - 34
 
 
 def _runs(boxes: Sequence[Box], largest: int) -> Iterator[Run]:
@@ -127,13 +126,13 @@ def _volume(box: Box, largest: int) -> Volume:
     return Volume(box.kind, 4 + 2.6 * math.log2(maps + 1), high, SLANT[0] * deep, SLANT[1] * deep)
 
 
-def _rows(runs: Sequence[Run]) -> Iterator[list[Run]]:
+def _rows(runs: Sequence[Run], room: float) -> Iterator[list[Run]]:
     """As few rows as there is room for, about equally long."""
     total = sum(run.width + APART for run in runs)
-    room = total / math.ceil(total / PER_ROW) + 40
+    even = total / math.ceil(total / room) + 40
     row: list[Run] = []
     for run in runs:
-        if row and sum(r.width + APART for r in row) + run.width > room:
+        if row and sum(r.width + APART for r in row) + run.width > min(even, room):
             yield row
             row = []
         row.append(run)

@@ -10,6 +10,7 @@ from torch import nn
 import hubel.definitions as d
 from hubel import zoo
 from hubel.definitions import dense, normalisation
+from hubel.errors import InputError, UnknownName
 from hubel.replay import Program
 from hubel.verification import networks, rows, verify
 from hubel.zoo.entry import as_it_is, pictures
@@ -35,6 +36,25 @@ def test_nothing_hides_a_mistake(name):
     entry = zoo.lookup(name)
     wide = entry.takes((entry.input[0], 40, 45))[1:]
     assert "input" in entry.small or (shape[1] == shape[2]) == (wide[0] == wide[1])
+
+
+LINE = "conv6x3/2 bn relu 2*(res(conv6x3+same relu)) drop0.3 inc(conv2x1 | pool3/1+1) fc"
+
+
+def test_a_network_in_one_line_is_verified_behind_what_has_a_name():
+    relu, line = verify([LINE, "relu", LINE])
+    assert (relu.name, line.name, line.module, line.cases, line.wrong) == ("relu", LINE, "networks", 2, "")
+    assert 0 < line.errors["float64"].backward < 1e-8
+
+
+def test_a_line_with_a_mistake_is_refused_before_anything_is_compared():
+    with pytest.raises(InputError, match="conv is written as conv20x5"):
+        verify(["relu", "conv8x relu fc"])
+
+
+def test_a_line_is_a_network_that_can_be_left_out():
+    with pytest.raises(UnknownName, match=r"no operation named 'conv8x3 fc'.*It is a network"):
+        verify(["conv8x3 fc"], with_networks=False)
 
 
 def test_the_seed_draws_the_weights_and_leaves_the_global_generator_alone():

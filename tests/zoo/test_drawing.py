@@ -13,7 +13,7 @@ import hubel
 from hubel import zoo
 from hubel.errors import InputError
 from hubel.zoo.describe import Layer, layers
-from hubel.zoo.drawing import draw
+from hubel.zoo.drawing import PAGE, draw
 from hubel.zoo.drawing_parts import Box, Fork, Repeat, parts
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -148,6 +148,7 @@ def placed(svg: str) -> tuple[tuple[float, float], list[tuple[str, float, float,
 def test_every_network_is_drawn_within_the_page_and_no_box_on_another(name):
     found, shape = rows(name)
     (width, height), shapes = placed(draw(found, shape, name))
+    assert width <= PAGE
     for kind, left, top, right, bottom in shapes:
         assert left >= 0 and top >= 0 and right <= width and bottom <= height, kind
     boxes = [box for box in shapes if box[0].startswith("box")]
@@ -176,6 +177,28 @@ def test_a_picture_says_every_size_and_needs_nothing_else():
     ):
         assert said in texts
     assert not re.findall(r"(?:href|src|url)\s*[=(]\s*[\"']?(?!#)", svg.replace("url(#arrow)", ""))
+
+
+def test_what_cannot_be_narrower_is_one_column():
+    wide = "inc(" + " | ".join(["conv4x1"] * 20) + ")"  # 20 boxes side by side
+    (width, _), shapes = placed(draw(*rows(f"2*({wide} pool2) {wide} fc"), "wide"))
+    assert width > PAGE
+    pools = {
+        (left + right) / 2 for kind, left, _, right, _ in shapes if kind == "box pool" and right - left > 20
+    }
+    assert len(pools) == 1  # below each other
+
+
+def test_what_is_added_is_named_without_its_place():
+    assert told(parts(*rows("alphago-policy")))[-1] == "+ bias"
+
+
+def test_the_rows_of_a_chain_turn_where_the_page_ends():
+    (width, _), shapes = placed(draw(*rows("24*(conv8x3+same pool3/1+1) fc", (3, 64, 64)), "long"))
+    lefts = [left for kind, left, *_ in shapes if kind.split()[0] == "box"]
+    assert (
+        width <= PAGE and sum(b < a for a, b in zip(lefts, lefts[1:], strict=False)) > 3
+    )  # a step back: a new row
 
 
 def test_names_are_escaped():
