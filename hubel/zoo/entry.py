@@ -30,7 +30,8 @@ class Entry:
     few: which settings of its recipe change where there are few items (training.recipe.for_few)
     classes: the class count of the paper, for which `parameters` holds
     multiply_adds: of one picture, as published; 0 where nobody said
-    year, published: of the paper, and the figure that it gives for itself
+    year: of the paper, 0 where there is none; published: the error that it gives for itself, and how that was got; of
+    ImageNet's validation pictures where nothing else is named
     small: arguments of a small twin with every kind of layer (also classes, input), on which checks run in moments
     fixed: arguments of the class that the name itself settles
     bf16: whether it learns faster and no worse in bfloat16 where the machine multiplies it natively (measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from xml.etree import ElementTree as ET
 
@@ -196,9 +197,8 @@ def test_what_is_added_is_named_without_its_place():
 def test_the_rows_of_a_chain_turn_where_the_page_ends():
     (width, _), shapes = placed(draw(*rows("24*(conv8x3+same pool3/1+1) fc", (3, 64, 64)), "long"))
     lefts = [left for kind, left, *_ in shapes if kind.split()[0] == "box"]
-    assert (
-        width <= PAGE and sum(b < a for a, b in zip(lefts, lefts[1:], strict=False)) > 3
-    )  # a step back: a new row
+    turns = sum(b < a for a, b in itertools.pairwise(lefts))  # a step back: a new row
+    assert width <= PAGE and turns > 3
 
 
 def test_names_are_escaped():
