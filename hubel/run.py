@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import math
 import os
 import sys
 import tomllib
@@ -30,10 +31,10 @@ import numpy as np
 from hubel import metrics
 from hubel.data import Dataset, Preprocess, Source, open_source
 from hubel.data.dataset import Task
-from hubel.errors import ArtifactError, HubelError, InputError
+from hubel.errors import ArtifactError, HubelError, InputError, UnknownName
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from hubel.zoo.describe import Layer
     from hubel.zoo.pixels import Pixels
@@ -42,8 +43,8 @@ FORMAT = 1
 MODEL, SETTINGS, HISTORY, TIMING = "model.safetensors", "run.toml", "history.jsonl", "timing.jsonl"
 Progress = Callable[[int, int], None]
 
-# Items per forward pass where nothing is learnt: enough to fill two cores, small beside the weights.
-CHUNK = 500
+# Items and numbers per forward pass where nothing is learnt: enough to fill two cores, and maps that fit in memory.
+CHUNK, NUMBERS = 500, 8_000_000
 
 
 @dataclass(frozen=True)
@@ -212,22 +213,48 @@ class Run:
 
     def logits(self, inputs: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
         """(N, C, H, W) uint8 pixels or (N, D) float32 numbers -> (N, K) float32 logits."""
+        return self._through(self.model, inputs, progress)
+
+    def features(
+        self, inputs: np.ndarray, layer: str | None = None, *, progress: Progress | None = None
+    ) -> np.ndarray:
+        """What a layer makes of `inputs` (see logits): (N, C, H, W) or (N, D) float32, of the pictures as they are.
+
+        layer: its name in layers(); None for the one before the head
+        """
+        from hubel.zoo.parts import Parts
+
+        parts = Parts(self.model.network)
+        layer = parts.before_head() if layer is None else layer
+        known = [row.name for row in self.layers() if not row.idle]
+        if layer not in known:
+            raise UnknownName("layer", layer, known)
+        front = parts.until(layer).eval()
+        return self._through(lambda x: front(self.model.normalized(x)), inputs, progress)
+
+    def _through(
+        self, part: Callable[[Tensor], Tensor], inputs: np.ndarray, progress: Progress | None
+    ) -> np.ndarray:
+        """part: from (n, C, H, W) pixels in 0..1 or (n, D) numbers to (n, ...)   ->   (N, ...) float32"""
         import torch
 
         device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
-        answers = np.empty((len(inputs), self.card.outputs), np.float32)
+        found: np.ndarray | None = None
         self.model.eval()
+        step = at_once(self.preprocess.shape)
         with torch.inference_mode():
-            for start in range(0, len(inputs), CHUNK):
-                chunk = np.array(inputs[start : start + CHUNK])  # a copy: a cache on disk is read-only
+            for start in range(0, len(inputs), step):
+                chunk = np.array(inputs[start : start + step])  # a copy: a cache on disk is read-only
                 x = torch.from_numpy(chunk).to(device)
                 x = x.float().div_(255) if chunk.dtype == np.uint8 else x.float()
                 if x.dim() == 4:
                     x = x.contiguous(memory_format=torch.channels_last)
-                answers[start : start + CHUNK] = self.model(x).float().cpu().numpy()
+                y = part(x).float().cpu().numpy()
+                found = np.empty((len(inputs), *y.shape[1:]), np.float32) if found is None else found
+                found[start : start + step] = y
                 if progress:
-                    progress(min(start + CHUNK, len(inputs)), len(inputs))
-        return answers
+                    progress(min(start + step, len(inputs)), len(inputs))
+        return np.empty((0, self.card.outputs), np.float32) if found is None else found
 
     def probabilities(self, inputs: np.ndarray) -> np.ndarray:
         """(N, K) float32, each row sums to 1."""
@@ -308,6 +335,11 @@ def load(path: str | Path, *, device: str = "cpu") -> Run:
         ) from e
     model = card.wrap(network).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Run(folder, card, model, read_settings(folder))
+
+
+def at_once(shape: Sequence[int], most: int = CHUNK) -> int:
+    """How many items of (C, H, W) or (D,) go through a network together where nothing is learnt."""
+    return max(1, min(most, NUMBERS // math.prod(shape)))
 
 
 def save_model(folder: Path, card: Card, network: nn.Module) -> None:

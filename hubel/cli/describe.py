@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hubel.cli import complete
+from hubel.cli.answering import Weights
 from hubel.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def describe(
     size: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Of a network: its input, as 3x64x64.")] = None,
     hidden: Annotated[str | None, typer.Option(help="Of mlp: sizes of its hidden layers.")] = None,
     arg: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any other argument of the network.")] = None,
+    weights: Weights = None,
     svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Draw the network into an SVG file.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the table as JSON and nothing else.")] = False,
 ) -> None:  # fmt: skip
@@ -31,7 +33,9 @@ def describe(
     from hubel.cli import show
     from hubel.zoo.describe import layers
 
-    network, shape, facts = _find(what, classes, size, hidden, arg or [])
+    network, shape, facts = (
+        _with_weights(what, weights) if weights else _find(what, classes, size, hidden, arg or [])
+    )
     rows = layers(network, shape)
     total = sum(p.numel() for p in network.parameters())
     if svg is not None:
@@ -71,6 +75,27 @@ def _find(
         network = zoo.create(what, classes, shape, **_arguments(hidden, arg))
     name = " ".join(what.split())
     return network, tuple(shape), {"network": name, "about": entry.summary, "source": entry.source}
+
+
+def _with_weights(what: str, weights: str) -> tuple[nn.Module, tuple[int, ...], dict[str, Any]]:
+    """A network as its public weights want it built, and what became of them."""
+    from hubel.pretrained import ready
+
+    made = ready(weights, what)
+    run, known = made.run, made.loaded.known
+    built = ", ".join(f"{name}={value}" for name, value in run.network.arguments.items())
+    facts: dict[str, Any] = {
+        "network": f"{run.network.name}{f' ({built})' * bool(built)}",
+        "weights": weights,
+    }
+    if known is not None:
+        facts |= {"source": known.source, "licence": known.licence}
+    facts["loaded"] = f"{len(made.loaded.loaded)} tensors"
+    if made.loaded.labels:
+        facts["classes"] = ", ".join(run.classes[:8]) + (" …" if len(run.classes) > 8 else "")
+    if made.notes:
+        facts["note"] = "; ".join(made.notes)
+    return run.model.network, run.preprocess.shape, facts
 
 
 def _exists(path: Path) -> bool:

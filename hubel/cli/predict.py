@@ -10,69 +10,111 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hubel.cli import complete
+from hubel.cli.answering import Found, Weights, found
 from hubel.errors import HubelError, InputError
 
 if TYPE_CHECKING:
-    from hubel.run import Prediction, Run
+    from hubel.run import Prediction
 
 AT_ONCE = 256  # pictures decoded before they are answered: bounds the memory for a folder of any size
 
 
 def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete.runs, help="A run folder, or a model.safetensors alone.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete.networks_and_runs, help="A run folder, or a model.safetensors alone; with --weights a network's name.")],
     files: Annotated[list[str], typer.Argument(metavar="FILES…", help="Pictures, folders of pictures, or - for one picture from standard input. For numbers: CSV files, or - .")],
     top: Annotated[int, typer.Option(help="How many classes to list.")] = 3,
+    weights: Weights = None,
+    features: Annotated[str | None, typer.Option(metavar="LAYER", help="Write what this layer gives for each item into --out; `hubel describe` names the layers.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.npz", help="Where the features go, with the items and the answers.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the answers as JSON and nothing else.")] = False,
 ) -> None:  # fmt: skip
     """Answer for pictures (or rows of numbers). What cannot be read is named; the others are answered all the same."""
     from hubel.cli import show
-    from hubel.run import load
 
     if top < 1:
         raise InputError(f"--top must be at least 1, got {top}")
-    trained = load(run)
+    if (features is None) != (out is None):
+        raise InputError("--features LAYER and --out FILE.npz go together: what is to be written, and where")
+    given = found(run, weights, features=features is not None, quiet=json_)
+    trained = given.run
     items = list(_pictures(files)) if trained.preprocess.kind == "picture" else list(_rows(files))
     if not items:
         raise InputError(f"there is no {trained.preprocess.kind} in {', '.join(files)}")
-    answers, problems = _answer(trained, items, top, quiet=json_)
+    said = _Answers(given, top, features)
+    with show.bar("answering", "items", quiet=json_ or len(items) < AT_ONCE) as bar:
+        for start in range(0, len(items), AT_ONCE):
+            said.take(items[start : start + AT_ONCE])
+            bar.advance(min(start + AT_ONCE, len(items)), len(items))
+    answers, problems = said.answers, said.problems
+    written = said.write(out) if out is not None and said.items else {}
     if json_:
-        show.as_json(
-            {
-                "predictions": [_as_dict(p) for p in answers],
-                "problems": [{"item": i, "reason": r} for i, r in problems],
-            }
-        )
+        listed = {
+            "predictions": [_as_dict(p) for p in answers],
+            "problems": [{"item": i, "reason": r} for i, r in problems],
+        }
+        show.as_json({**listed, **({"features": written} if written else {})})
     else:
         _print(answers, top)
+        if written:
+            show.say(f"features {written['file']}: {features}, {show.shape(written['shape'])}")
         for item, reason in problems:
             sys.stderr.write(f"hubel: {show.printable(item)} is left out: {show.printable(reason)}\n")
-    if not answers:
+    if not said.items:
         raise InputError("nothing could be read, so there is no answer")
 
 
-def _answer(
-    run: Run, items: list[tuple[str, Any]], top: int, *, quiet: bool
-) -> tuple[list[Prediction], list[tuple[str, str]]]:
-    import numpy as np
+class _Answers:
+    """What a run says of items, a few hundred at a time. layer: whose features are kept too, or None"""
 
-    from hubel.cli import show
+    def __init__(self, given: Found, top: int, layer: str | None) -> None:
+        self.run, self.answering, self.top, self.layer = given.run, given.answers, top, layer
+        prepare = given.run.preprocess
+        self.ready = prepare.picture if prepare.kind == "picture" else prepare.vector
+        self.items: list[str] = []  # that could be read
+        self.problems: list[tuple[str, str]] = []
+        self.answers: list[Prediction] = []
+        self.logits: list[Any] = []
+        self.features: list[Any] = []
 
-    ready = run.preprocess.picture if run.preprocess.kind == "picture" else run.preprocess.vector
-    answers: list[Prediction] = []
-    problems: list[tuple[str, str]] = []
-    with show.bar("answering", "items", quiet=quiet or len(items) < AT_ONCE) as bar:
-        for start in range(0, len(items), AT_ONCE):
-            names, inputs = [], []
-            for name, item in items[start : start + AT_ONCE]:
-                try:
-                    inputs.append(ready(item))
-                    names.append(name)
-                except HubelError as e:
-                    problems.append((name, str(e).removeprefix(f"{name}: ")))
-            if inputs:
-                answers += run.answers(names, run.logits(np.stack(inputs)), top=top)
-            bar.advance(min(start + AT_ONCE, len(items)), len(items))
-    return answers, problems
+    def take(self, items: list[tuple[str, Any]]) -> None:
+        """Answer for some items; what cannot be read becomes a problem."""
+        import numpy as np
+
+        names, inputs = [], []
+        for name, item in items:
+            try:
+                inputs.append(self.ready(item))
+                names.append(name)
+            except HubelError as e:
+                self.problems.append((name, str(e).removeprefix(f"{name}: ")))
+        if not inputs:
+            return
+        self.items += names
+        stacked = np.stack(inputs)
+        if self.layer is not None:
+            self.features.append(self.run.features(stacked, self.layer))
+        if self.answering:
+            self.logits.append(self.run.logits(stacked))
+            self.answers += self.run.answers(names, self.logits[-1], top=self.top)
+
+    def write(self, file: Path) -> dict[str, Any]:
+        """features (N, …) float32, items (N,), layer; and where there are answers these (N,), logits (N, K), classes."""
+        import io
+
+        import numpy as np
+
+        from hubel.run import write_atomically
+
+        made = np.concatenate(self.features)
+        stored = {"features": made, "items": np.array(self.items), "layer": np.array(self.layer)}
+        if self.answering:
+            said = {"answers": [a.answer for a in self.answers], "classes": list(self.run.classes)}
+            stored |= {name: np.array(texts, str) for name, texts in said.items()}
+            stored["logits"] = np.concatenate(self.logits)
+        packed = io.BytesIO()
+        np.savez(packed, allow_pickle=False, **stored)
+        write_atomically(file, packed.getvalue())
+        return {"file": str(file), "layer": self.layer, "shape": list(made.shape)}
 
 
 def _pictures(files: list[str]) -> Iterator[tuple[str, Any]]:

@@ -169,8 +169,9 @@ def fit(image: Image, H: int, W: int, resize: str) -> Image:
         return image.resize((W, H), bilinear)
     if resize == "crop":
         scale = max(W / w, H / h)
-        left, top = (w - W / scale) / 2, (h - H / scale) / 2
-        return image.resize((W, H), bilinear, box=(left, top, w - left, h - top))
+        width, height = min(w, round(W / scale)), min(h, round(H / scale))  # whole pixels, as all others cut
+        left, top = (w - width) // 2, (h - height) // 2
+        return image.crop((left, top, left + width, top + height)).resize((W, H), bilinear)
     if resize == "letterbox" or h > H or w > W:
         scale = min(W / w, H / h)
         image = image.resize((max(1, round(w * scale)), max(1, round(h * scale))), bilinear)

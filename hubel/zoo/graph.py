@@ -49,7 +49,7 @@ def graph(network: nn.Module, shape: Sequence[int]) -> Graph:
     traced = trace(network)
     values = _values(traced, network, shape)
     seen = _fields(traced, values, shape)
-    return Graph(tuple(_groups(traced, network)), values, seen)
+    return Graph(tuple(groups(traced, network)), values, seen)
 
 
 def _values(traced: Trace, network: nn.Module, shape: Sequence[int]) -> dict[fx.Node, Any]:
@@ -141,7 +141,7 @@ def _tensor(value: Any) -> Tensor | None:
     return value if isinstance(value, Tensor) else None
 
 
-def _groups(traced: Trace, network: nn.Module) -> Iterator[Group]:
+def groups(traced: Trace, network: nn.Module) -> Iterator[Group]:
     """Steps with those inside of a module without parts put together, in order."""
     modules = dict(network.named_modules())
     taken: dict[str, int] = {}

@@ -76,8 +76,8 @@ def _tensorflow(network: str, sha256: str, side: int, **arguments: Any) -> Publi
     """The norms are folded into the convolutions; class 0 is the background, then come ImageNet's 1000."""
     return PublicWeights(
         network, Published(ARCHIVE, 0, sha256, ()), "Google's quantised TensorFlow Lite models (coral)",
-        "Apache-2.0; trained on ImageNet-1k", {"padding": "tensorflow", **arguments}, (3, side, side), 1001,
-        _HALF, _HALF,
+        "Apache-2.0; trained on ImageNet-1k", {"padding": "tensorflow", "norm": False, **arguments}, (3, side, side),
+        1001, _HALF, _HALF,
     )  # fmt: skip
 
 

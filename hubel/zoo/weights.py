@@ -81,6 +81,12 @@ def load(network: nn.Module, weights: str | Path) -> Loaded:
     )  # fmt: skip
 
 
+def outputs(network: nn.Module, weights: str | Path) -> int:
+    """How many classes the weights know, by the last layer of `network`; 0 where they are without it."""
+    path, _ = find(weights)
+    return _outputs(_converted(_read(path), network).tensors, _last_layer(network))
+
+
 # ---- where they lie
 
 

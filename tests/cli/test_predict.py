@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from making import png
+from needs import data
 from sklearn.datasets import load_digits
 
 import hubel
@@ -100,3 +101,60 @@ def test_a_model_alone_answers_too(cli, trained, pictures, tmp_path):
     alone = cli("predict", tmp_path / "model.safetensors", pictures / "2.png", "--json")
     beside = cli("predict", trained["a"], pictures / "2.png", "--json")
     assert alone.code == 0 and alone.json == beside.json
+
+
+def test_features_go_to_a_file_with_items_and_answers(cli, trained, pictures, tmp_path):
+    out = tmp_path / "x.npz"
+    said = cli(
+        "predict", trained["a"], pictures / "3.png", pictures / "1.png", "--features", "layers.1", "-o", out
+    )
+    assert said.code == 0 and f"features {out}: layers.1, 2×" in said.out
+    run = hubel.load(trained["a"])
+    with np.load(out) as stored:
+        assert stored["items"].tolist() == [str(pictures / "3.png"), str(pictures / "1.png")]
+        assert stored["features"].dtype == np.float32 and stored["layer"] == "layers.1"
+        (first,) = run.predict(str(pictures / "3.png"))
+        assert stored["answers"][0] == first.answer and stored["classes"].tolist() == list("0123456789")
+        # The weights behind that layer, by hand, give the logits.
+        state = run.model.network.state_dict()
+        behind = max(name for name in state if name.endswith("weight")).removesuffix("weight")
+        assert behind == "layers.3."
+        hidden = np.maximum(stored["features"], 0)  # layers.2 is a ReLU
+        logits = hidden @ state[f"{behind}weight"].numpy().T + state[f"{behind}bias"].numpy()
+        np.testing.assert_allclose(logits, stored["logits"], rtol=1e-4, atol=1e-4)
+
+
+def test_a_wrong_layer_is_told_the_nearest(cli, trained, pictures, tmp_path):
+    said = cli("predict", trained["a"], pictures / "3.png", "--features", "layer.1", "-o", tmp_path / "x.npz")
+    assert said.code == 2 and "no layer named 'layer.1'. Did you mean 'layers.1'?" in said.err
+    assert not (tmp_path / "x.npz").exists()
+    alone = cli("predict", trained["a"], pictures / "3.png", "--features", "layers.1")
+    assert alone.code == 2 and "--features LAYER and --out FILE.npz go together" in alone.err
+
+
+def test_a_networks_name_with_public_weights_answers(cli):
+    data("weights")
+    photo = data("photos") / "coffee.png"
+    said = cli("predict", "mobilenet-v1", photo, "--weights", "mobilenet_v1_0.25_128", "--json")
+    (found,) = said.json["predictions"]
+    # As the archive's README has it.
+    assert [row["class"] for row in found["top"]] == ["espresso", "consomme", "soup bowl"]
+    without = cli("predict", "mobilenet-v1", photo)
+    assert without.code == 2 and "mobilenet-v1 is a network, and its weights are not said" in without.err
+
+
+def test_weights_without_a_last_layer_give_features_only(cli, tmp_path):
+    data("weights")
+    command = (
+        "predict",
+        "squeezenet1_1",
+        data("photos") / "coffee.png",
+        "--weights",
+        "squeezenet1_1_features",
+    )
+    said = cli(*command)
+    assert said.code == 2 and "are without their last layer, so there is no answer" in said.err
+    said = cli(*command, "--features", "features.12.cat", "-o", tmp_path / "x.npz")
+    assert said.code == 0 and "answer" not in said.out
+    with np.load(tmp_path / "x.npz") as stored:
+        assert stored["features"].shape == (1, 512, 13, 13) and set(stored) == {"features", "items", "layer"}

@@ -78,7 +78,7 @@ def answers(network, found, path):
 def test_the_archives_answer_as_their_readmes_say(name, norm):
     archive(name)
     photos, known = data("photos"), PUBLIC[name]
-    network = hubel.create(known.network, known.classes, known.input, norm=norm, **known.arguments)
+    network = hubel.create(known.network, known.classes, known.input, **{**known.arguments, "norm": norm})
     found = weights.load(network, name)
     for photo, told in KNOWN[name].items():
         wanted = {name: float(p) for name, p in (one.rsplit(" ", 1) for one in told.split("; "))}

@@ -1,0 +1,55 @@
+"""What answers: a run folder, or a network's name with public weights; for `predict`, `fewshot` and `describe`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hubel.errors import InputError
+
+if TYPE_CHECKING:
+    from hubel.run import Run
+
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE|FOLDER", help="Public weights; what stands in RUN's place is then a network's name."),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """answers: whether the run has its last layer, or gives features only"""
+
+    run: Run
+    answers: bool = True
+
+
+def found(run: str, weights: str | None, *, features: bool = False, quiet: bool = False) -> Found:
+    """The run of that folder, or the network of that name with public weights.
+
+    features: whether the last layer is not needed. quiet: what is noteworthy of the weights is not told
+    """
+    from hubel import zoo
+    from hubel.pretrained import ready
+    from hubel.run import load
+
+    if weights is None:
+        if run in zoo.ZOO and not Path(run).exists():
+            raise InputError(
+                f"{run} is a network, and its weights are not said: give them with --weights, or name a run folder"
+            )
+        return Found(load(run))
+    made = ready(weights, run)
+    if not (features or made.answers):
+        raise InputError(
+            f"the weights {weights} are without their last layer, so there is no answer: ask for --features LAYER, "
+            f"use `hubel fewshot`, or train a layer on top with `hubel train DATA --weights {weights} --freeze backbone`"
+        )
+    if not quiet:
+        for note in made.notes:
+            sys.stderr.write(f"note: {note}\n")
+    return Found(made.run, made.answers)
