@@ -33,8 +33,8 @@ NATURAL = {
 }  # fmt: skip
 BEGIN = f"""# Networks
 
-Every network of the zoo: a picture, its figures, and its story in five sentences. `hubel zoo --markdown docs/networks.md`
-writes this page; `hubel describe NETWORK` shows one layer by layer, and `hubel train DATA --network NETWORK` trains it.
+Every network of the zoo: a picture, its figures, and its story in five sentences. `hubel describe lenet5` shows one of them
+layer by layer, `hubel train digits --network lenet5` trains it. `hubel zoo --markdown docs/networks.md` writes this page.
 
 - **Parameters** are exact, for the input and the classes beside them, and include auxiliary heads.
 - **Multiply-adds** are those of one picture in use, counted along the network's graph.

@@ -131,8 +131,8 @@ ALEXNET = Family("AlexNet, VGG", (
 
 INCEPTION = Family("Inception", (
     Story("GoogLeNet", ("googlenet",), """
-    GoogLeNet won the contest of 2014, deeper than those before it and yet with far fewer parameters than AlexNet. Each of
-    its nine modules does not choose a size of window but takes 1×1, 3×3, 5×5 and a pooling side by side, and puts
+    GoogLeNet won the contest of 2014, deeper than those before it and yet with far fewer parameters than AlexNet. Each
+    of its nine modules does not choose a size of window but takes 1×1, 3×3, 5×5 and a pooling side by side, and puts
     their maps behind each other. In front of the larger windows a 1×1 convolution makes few maps of many, without which
     the sum could not be paid. Behind the last module each map is averaged to one number, and the huge layers of AlexNet
     and VGG are not needed. Two small classifiers on the way give early modules an error of their own while training,
