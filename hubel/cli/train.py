@@ -14,7 +14,7 @@ import typer
 
 from hubel.cli import complete
 from hubel.errors import HubelError, InputError
-from hubel.training.recipe import Recipe
+from hubel.training.recipe import TRANSFER, Recipe
 
 if TYPE_CHECKING:
     from hubel.evaluation.scores import Evaluation
@@ -29,6 +29,8 @@ def train(
     data: Annotated[str, typer.Argument(autocompletion=complete.data, help="A name (see `hubel data`) or a path: a folder of class folders, an archive of one, IDX, CSV, .npz.")] = "digits",
     network: Annotated[str | None, typer.Option("--network", "-n", autocompletion=complete.networks, help="A network of the zoo, or one in a line as 'conv8x3 relu pool2 fc'; by default the one for such data.")] = None,
     hidden: Annotated[str | None, typer.Option(help="Of mlp: sizes of its hidden layers, as 4 or 300,100; none for one neuron.")] = None,
+    weights: Annotated[str | None, typer.Option(metavar="NAME|FILE|FOLDER", help="Begin with public weights: a known name, a .safetensors, .pth or .npz file, an archive's folder.", rich_help_panel=TRANSFER)] = None,
+    from_run: Annotated[str | None, typer.Option("--from", metavar="RUN", autocompletion=complete.runs, help="Begin with the weights of a run, its network and its way of preparing pictures.", rich_help_panel=TRANSFER)] = None,
     arg: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any other argument of the network, as bias=false. May be repeated.")] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", help="The run folder, exactly. Default: runs/DATA-NETWORK-TIME.")] = None,
     preset: Annotated[str | None, typer.Option(help="A ready recipe of the network, as fast.")] = None,
@@ -52,7 +54,7 @@ def train(
         chosen["milestones"] = tuple(_number("--milestones", m) for m in str(chosen["milestones"]).split(","))
     job = prepare(
         data, network=network, arguments=_arguments(hidden, arg or []), out=out, preset=preset, recipe=recipe, task=task,
-        resize=resize, input_size=_size(size), normalize=normalize, val=val, tensorboard=tensorboard, **chosen,
+        resize=resize, input_size=_size(size), normalize=normalize, val=val, tensorboard=tensorboard, weights=weights, from_run=from_run, **chosen,
     )  # fmt: skip
     try:
         with show.bar(f"reading {job.source.name}", quiet=json_) as bar:
@@ -94,6 +96,10 @@ def _announce(job: Job) -> None:
         f"network  {job.network.name}: {parameters(trainer.engine.model):,} parameters, input {show.shape(job.shape)}, "
         f"{job.recipe.optimizer}, {show.some(job.recipe.epochs, 'epoch')} of {show.some(trainer.per_epoch, 'step')}, {trainer.engine.arithmetic}"
     )
+    for line in job.told:
+        show.say(f"weights  {line}")
+    if job.recipe.freeze != "none":
+        show.say(f"frozen   {_frozen(job)}")
     show.say(f"run      {job.folder}")
     for problem in job.dataset.problems[:5]:
         show.say(f"skipped  {problem.item}: {problem.reason}")
@@ -101,6 +107,18 @@ def _announce(job: Job) -> None:
         show.say(
             f"skipped  and {len(job.dataset.problems) - 5} more: see `hubel data {shlex.quote(job.source.location)}`"
         )
+
+
+def _frozen(job: Job) -> str:
+    """What does not learn, until when, and whether it is computed once."""
+    model, recipe = job.trainer.engine.model, job.recipe
+    learn = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    what = (
+        "the backbone" if recipe.freeze == "backbone" else f"the first {recipe.freeze} layers with parameters"
+    )
+    until = f" until epoch {recipe.unfreeze_at}" if recipe.unfreeze_at else ""
+    once = "; what it makes of each item is computed once" if job.trainer.engine.behind else ""
+    return f"{what}{until}, so that {learn:,} parameters learn{once}"
 
 
 def _what(job: Job) -> str:

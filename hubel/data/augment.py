@@ -38,6 +38,11 @@ class Augment:
     colour_pca: float = 0.0
     components: tuple[tuple[float, ...], ...] = ()
 
+    @property
+    def idle(self) -> bool:
+        """Whether pictures stay as they are."""
+        return self == Augment(components=self.components)
+
     def __call__(self, x: Tensor, seed: Sequence[int], mirrored: np.ndarray | None = None) -> Tensor:
         """x: (N, C, H, W) float in 0..1   seed: such as (seed, epoch, step)   ->   the same shape; x is not changed.
 

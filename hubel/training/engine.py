@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -17,11 +18,15 @@ class Engine(Protocol):
     x: (N, C, H, W) pixels in 0..1, or (N, D) numbers, float   target: (N,) int64, or (N, T) float in a regression
     model: the network in its wrapper   arithmetic: how it is computed, in words
     prompt: whether a loss is known at once; a GPU is not waited for
+    front: from x to the features that a frozen front makes of it; None where nothing is frozen, or no cut is possible
+    behind: whether forward and examine are given these features, and not x
     """
 
     model: Pixels
     arithmetic: str
     prompt: bool
+    front: Callable[[Tensor], Tensor] | None
+    behind: bool
 
     def at_work(self) -> AbstractContextManager[Any]:
         """Inside, the processor is set as training wants it."""
@@ -34,6 +39,9 @@ class Engine(Protocol):
 
     def step(self, lr: float) -> None:
         """One step of gradient descent on the loss that forward gave last."""
+
+    def unfreeze(self) -> None:
+        """From now on all layers learn, and forward and examine are given x."""
 
     def kept(self) -> AbstractContextManager[Any]:
         """Inside, the weights are those that would be saved now: the averaged ones, where there are any."""

@@ -45,6 +45,7 @@ from hubel.run import (
     write_settings,
 )  # fmt: skip
 from hubel.training.recipe import Recipe, compose, for_few, read_recipe
+from hubel.training.transfer import Start, recipe_for, start
 
 if TYPE_CHECKING:
     from hubel.training.engine import Engine
@@ -72,6 +73,8 @@ class Job:
     asked: dict[str, Any] = field(
         default_factory=dict
     )  # what the user chose beside the recipe, as the flags have it
+    start: Start | None = None  # where it begins, if not with fresh weights
+    told: list[str] = field(default_factory=list)  # what became of the weights that it begins with
     card: Card = field(init=False)
     trainer: Trainer = field(init=False)
 
@@ -129,10 +132,13 @@ class Job:
             outputs,
             self.network,
             preprocess,
+            order=self.start.order if self.start else "rgb",
             mirror=recipe.mirror,
         )
         torch.manual_seed(recipe.seed)
         network = self.card.build()
+        if self.start:
+            self.told = self.start.put(network, self.card)
         augment = None
         if self.source.kind == "picture":
             components = principal_components(train.inputs) if recipe.colour_pca else ()
@@ -210,30 +216,40 @@ def prepare(
     data: str | Path | Source = "digits", *, network: str | None = None, arguments: Mapping[str, Any] | None = None,
     out: str | Path | None = None, preset: str | None = None, recipe: str | Path | Mapping[str, Any] | None = None,
     task: str | None = None, resize: str = "auto", input_size: tuple[int, int] | None = None,
-    normalize: bool | None = None, val: float | int | None = None, tensorboard: bool = False, **settings: Any,
+    normalize: bool | None = None, val: float | int | None = None, tensorboard: bool = False,
+    weights: str | Path | None = None, from_run: str | Path | None = None, **settings: Any,
 ) -> Job:  # fmt: skip
     """Decide a training; every name and value is checked here, before anything slow begins. See `train`."""
     source = open_source(data, task=task)  # type: ignore[arg-type]
     file = read_recipe(recipe) if isinstance(recipe, str | Path) else dict(recipe or {})
     user = file | {k.replace("-", "_"): v for k, v in settings.items()}
     wanted = compose(user=user)  # also checks what the user set before it is used
-    name = " ".join(network.split()) if network else _usual(source, wanted.engine)
+    arguments, said = dict(arguments or {}), " ".join(network.split()) if network else None
+    begin = start(source, weights, from_run, said, arguments)
+    built = begin.network if begin else Network(said or _usual(source, wanted.engine), arguments)
+    name = built.name
     entry = zoo.lookup(name)
-    shape = entry.takes(source.shape)
+    shape = begin.shape if begin else entry.takes(source.shape)
     if input_size is not None:
         if source.kind != "picture":
             raise InputError(
                 f"--input gives the size of pictures, but {source.name} holds vectors of {source.shape[0]} numbers"
             )
-        shape = (source.shape[0], *input_size)
+        shape = (shape[0], *input_size)
     zoo.check(name, shape)
     preprocess = Preprocess.to_fit(source.kind, source.shape, shape, resize)
+    if begin is not None:
+        preprocess = begin.preprocess(preprocess, resize, normalize)
     dataset = Dataset(source, preprocess, seed=wanted.seed, val=val)
     suggested = for_few(dataset.counts()["train"], max(shape[1:], default=0))
     few = {setting: value for setting, value in suggested.items() if setting in entry.few}
     hints = _hints(source, name)
-    arguments = dict(arguments or {})
-    composed = compose(entry.recipe, few, hints, _preset(name, preset), user=user)
+    layers = (entry.recipe, few, hints, recipe_for(begin, user), _preset(name, preset))
+    composed = compose(*layers, user=user)
+    if composed.unfreeze_at and composed.freeze == "none":
+        raise InputError(
+            "--unfreeze-at says when frozen layers begin to learn, but none are: add --freeze backbone"
+        )
     if tensorboard:
         _need_tensorboard()
     stamp = time.strftime("%Y%m%d-%H%M")
@@ -241,15 +257,18 @@ def prepare(
     asked = {
         "preset": preset, "task": task, "resize": None if resize == "auto" else resize, "normalize": normalize,
         "val": val, "input": input_size and "x".join(map(str, input_size)),
+        "weights": weights and str(weights), "from": from_run and str(from_run),
     }  # fmt: skip
     asked = {name: value for name, value in asked.items() if value is not None}
-    if normalize is None:
+    if normalize is None and begin is not None and (preprocess.mean or begin.run):
+        normalize = False  # the weights bring their own
+    elif normalize is None:
         normalize = entry.normalize and not source.shared  # the lectures feed their toy numbers as they are
     chosen = (*user, *asked, *arguments, *(["network"] if network else []))
     return Job(
-        source=source, network=Network(name, arguments), shape=shape, resize=resize, recipe=composed,
+        source=source, network=built, shape=shape, resize=resize, recipe=composed,
         folder=folder, dataset=dataset, normalize=normalize, val=val, tensorboard=tensorboard, set_by_user=chosen,
-        asked=asked,
+        asked=asked, start=begin,
     )  # fmt: skip
 
 
@@ -267,6 +286,7 @@ def train(
     resize: letterbox, pad, stretch, crop; auto    input_size: (height, width) of the pictures the network receives
     normalize: subtract the mean and divide by the deviation of the train part
     val: share or count of the items kept for validation
+    weights, from_run: begin with public weights (a name, file or folder), or with those of a run; see training.transfer
     settings: any field of Recipe, as epochs=3, lr=0.01. What is set here wins over every default.
 
     Raises InputError for what the caller can mend, Diverged and Interrupted after saving what was learnt.

@@ -20,7 +20,9 @@ from hubel.data import Split
 from hubel.data.augment import Augment, mirrored_first
 from hubel.data.batches import batches, steps_in
 from hubel.errors import Diverged
+from hubel.run import at_once
 from hubel.training.engine import Engine
+from hubel.training.freezing import Memory
 from hubel.training.recipe import Recipe
 from hubel.training.steps import learning_rate
 
@@ -78,6 +80,7 @@ class Trainer:
         self.per_epoch = steps_in(len(self.inputs), recipe.batch)
         self.steps = recipe.epochs * self.per_epoch
         self.step, self.lr = 0, 0.0
+        self.memories = self._memories()
         self.stop = False  # set by whoever wants the loop to end cleanly
 
     def epochs(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Epoch]:
@@ -85,6 +88,9 @@ class Trainer:
         every = max(1, self.recipe.epochs // MOST_EPOCHS_TOLD)
         tally = _Tally()
         for number in range(1, self.recipe.epochs + 1):
+            if number == self.recipe.unfreeze_at:
+                self.engine.unfreeze()
+                self.memories = None
             order = batches(
                 len(self.inputs),
                 self.recipe.batch,
@@ -110,10 +116,14 @@ class Trainer:
         seed = (self.recipe.seed, epoch, batch)
         lr = self.lr = learning_rate(self.recipe, self.step, self.steps)
         picked = torch.from_numpy(indices).to(self.inputs.device)
-        x, target = self._ready(self.inputs[picked]), self.targets[picked]
-        if self.augment:
-            mirrored = self.mirrored[indices] ^ (epoch % 2 == 0) if self.augment.flip else None
-            x = self.augment(x, (*seed, 1), mirrored)
+        target = self.targets[picked]
+        if self.memories:
+            x = self.memories[0][picked]
+        else:
+            x = self._ready(self.inputs[picked])
+            if self.augment:
+                mirrored = self.mirrored[indices] ^ (epoch % 2 == 0) if self.augment.flip else None
+                x = self.augment(x, (*seed, 1), mirrored)
         drawn = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
         loss, right = self.engine.forward(x, target, drawn)
         if self.engine.prompt and not math.isfinite(loss.item()):
@@ -134,10 +144,11 @@ class Trainer:
             return None, None
         total, right = 0.0, 0
         with self.engine.kept():
-            for start in range(0, count, EVALUATION_CHUNK):
-                chosen = slice(start, start + EVALUATION_CHUNK)
+            step = at_once(self.val_inputs.shape[1:], EVALUATION_CHUNK)
+            for chosen in torch.arange(count, device=self.val_inputs.device).split(step):
                 target = self.val_targets[chosen]
-                loss, hits = self.engine.examine(self._ready(self.val_inputs[chosen]), target)
+                x = self.memories[1][chosen] if self.memories else self._ready(self.val_inputs[chosen])
+                loss, hits = self.engine.examine(x, target)
                 total, right = total + loss * len(target), right + hits
         return total / count, None if self.regress else right / count
 
@@ -150,6 +161,15 @@ class Trainer:
             number, loss, None if self.regress else accuracy, val_loss, val_accuracy,
             self.lr, tally.seconds, tally.count / max(tally.seconds, 1e-9), whole,
         )  # fmt: skip
+
+    def _memories(self) -> list[Memory] | None:
+        """Of what a frozen front makes of train and val, where every epoch shows it the same pictures."""
+        front = self.engine.front
+        if front is None or not (self.augment is None or self.augment.idle) or self.recipe.epochs < 2:
+            return None
+        found = Memory.of(lambda inputs: front(self._ready(inputs)), self.inputs, self.val_inputs)
+        self.engine.behind = found is not None
+        return found
 
     def _diverged(self, loss: float, epoch: int, lr: float) -> Diverged:
         return Diverged(

@@ -6,7 +6,7 @@ network and hands over its first weights and the batches; from there to the new 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +47,8 @@ class NumpyEngine:
 
     arithmetic = "fp32 in NumPy"
     prompt = True
+    front: Callable[[Tensor], Tensor] | None = None
+    behind = False
 
     def __init__(
         self, model: Pixels, recipe: Recipe, *, outputs: int, regress: bool = False, weight: Tensor | None = None
@@ -94,6 +96,9 @@ class NumpyEngine:
             self._put({**self.optimizer.step(self.program.parameters, slopes, lr), **found.buffers})
             if self.average:
                 self.average.update(self._state())
+
+    def unfreeze(self) -> None:
+        raise AssertionError("a recipe for NumPy freezes nothing")
 
     @contextmanager
     def kept(self) -> Iterator[None]:

@@ -32,6 +32,7 @@ USUAL_LR = {
 # What the settings are about; the headings of `hubel train --help`.
 LENGTH, OPTIMIZER, SCHEDULE, LOSS = "Length and order", "Optimizer", "Learning rate", "Loss"
 KEPT, ARITHMETIC, AUGMENT, ANSWER = "Weights kept", "Arithmetic", "Augmentation", "Answering"
+TRANSFER = "Transfer"
 
 
 def setting(default: Any, group: str, help: str) -> Any:  # noqa: A002
@@ -57,6 +58,10 @@ class Recipe:
     rho: float = setting(0.9, OPTIMIZER, "RMSprop's average of the squared gradient")  # Tieleman and Hinton 2012
     weight_decay: float = setting(0.0, OPTIMIZER, "L2, decoupled in adamw; biases and norms are left out")
     clip: float = setting(0.0, OPTIMIZER, "largest norm of the whole gradient; 0 = no limit")
+
+    freeze: str = setting("none", TRANSFER, "which layers do not learn: backbone (all but the last), or the first so many with parameters; none")
+    unfreeze_at: int = setting(0, TRANSFER, "epoch from which on all layers learn; 0 = what is frozen stays so")
+    head_lr: float = setting(1.0, TRANSFER, "rate of the last layer, as a multiple of lr")
 
     schedule: str = setting("cosine", SCHEDULE, "constant, step, cosine, one-cycle")
     warmup: float = setting(0.0, SCHEDULE, "share of all steps in which the rate rises from 0")
@@ -96,9 +101,14 @@ class Recipe:
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("keep", self.keep, KEEPS)
         _one_of("engine", self.engine, ENGINES)
+        if self.freeze not in ("none", "backbone") and not (
+            self.freeze.isascii() and self.freeze.isdigit() and int(self.freeze)
+        ):
+            raise InputError(f"freeze is none, backbone, or a count of layers from 1 on, got {self.freeze!r}")
         at_least = {
             "epochs": 0, "batch": 0, "seed": 0, "clip": 0, "patience": 0, "weight_decay": 0, "threads": 0, "lr": 0,
             "shift": 0, "rotate": 0, "scale": 0, "crop": 0, "cutout": 0, "brightness": 0, "colour_pca": 0, "multiscale": 0,
+            "unfreeze_at": 0, "head_lr": 0,
         }  # fmt: skip
         for name, least in at_least.items():
             if not getattr(self, name) >= least:  # `not >=` also catches NaN
@@ -133,6 +143,12 @@ class Recipe:
                 raise InputError(
                     f"--engine numpy does not go with --{name} {value}: {why}. "
                     f"Leave one of the two out, or say --{name} {taken}"
+                )
+        for name, usual in (("freeze", "none"), ("head_lr", 1.0)):
+            if getattr(self, name) != usual:
+                raise InputError(
+                    f"--engine numpy does not go with --{name.replace('_', '-')}: there all layers learn alike. "
+                    f"Leave one of the two out"
                 )
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -87,13 +87,23 @@ class Optimizer:
 
     PyTorch's own update functions, without its Optimizer classes around them: those import the compiler at their first
     use, which takes over a second. Weight decay touches matrices and kernels only, not biases and norms.
+    head: the parameters whose rate is recipe.head_lr times that of the others
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
-        everything = [p for p in network.parameters() if p.requires_grad]
-        groups = ([p for p in everything if p.dim() >= 2], [p for p in everything if p.dim() < 2])
-        decays = (recipe.weight_decay, 0.0)
-        self.groups = [_Group(g, decay, recipe) for g, decay in zip(groups, decays, strict=True) if g]
+    def __init__(self, network: nn.Module, recipe: Recipe, head: Iterable[nn.Parameter] = ()) -> None:
+        self.recipe, self.head = recipe, {id(p) for p in head}
+        self.groups: list[_Group] = []
+        self.add(p for p in network.parameters() if p.requires_grad)
+
+    def add(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Parameters that learn from now on."""
+        everything = list(parameters)
+        for times, inside in ((1.0, False), (self.recipe.head_lr, True)):
+            chosen = [p for p in everything if (id(p) in self.head) == inside]
+            groups = ([p for p in chosen if p.dim() >= 2], [p for p in chosen if p.dim() < 2])
+            for group, decay in zip(groups, (self.recipe.weight_decay, 0.0), strict=True):
+                if group:
+                    self.groups.append(_Group(group, decay, self.recipe, times))
 
     def zero_grad(self) -> None:
         for group in self.groups:
@@ -108,10 +118,12 @@ class Optimizer:
 
 
 class _Group:
-    """Parameters that share a weight decay, and what the optimizer remembers of each."""
+    """Parameters that share a weight decay, and what the optimizer remembers of each. times: of the rate"""
 
-    def __init__(self, parameters: list[nn.Parameter], decay: float, recipe: Recipe) -> None:
-        self.parameters, self.decay, self.recipe = parameters, decay, recipe
+    def __init__(
+        self, parameters: list[nn.Parameter], decay: float, recipe: Recipe, times: float = 1.0
+    ) -> None:
+        self.parameters, self.decay, self.recipe, self.times = parameters, decay, recipe, times
         adaptive = recipe.optimizer in ("rmsprop", "adam", "adamw")
         self.velocity: list[Tensor | None] = [None] * len(parameters)  # of momentum and nesterov
         self.mean = [torch.zeros_like(p) for p in parameters if adaptive]  # of the gradient
@@ -119,6 +131,7 @@ class _Group:
         self.count = [torch.zeros((), device=p.device) for p in parameters if adaptive]
 
     def step(self, lr: float) -> None:
+        lr = lr * self.times
         r, gradients = (
             self.recipe,
             [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters],

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from hubel.training.freezing import Frozen, freeze, last_layer
 from hubel.training.recipe import Recipe
 from hubel.training.steps import Average, Loss, Optimizer, auxiliary
 from hubel.zoo.pixels import Pixels
@@ -34,7 +35,12 @@ class TorchEngine:
             recipe.loss, outputs, regress=regress, smoothing=recipe.label_smoothing,
             weight=None if weight is None else weight.to(self.device),
         )  # fmt: skip
-        self.optimizer = Optimizer(model.network, recipe)
+        self.frozen: Frozen | None = freeze(model.network, recipe.freeze) if recipe.freeze != "none" else None
+        self.front: Callable[[Tensor], Tensor] | None = self._features if self._cuttable() else None
+        self.behind = False
+        self.optimizer = Optimizer(
+            model.network, recipe, last_layer(model.network) if recipe.head_lr != 1 else ()
+        )
         self.average = Average(model.network, recipe.ema) if recipe.ema else None
         self.at_hand: Tensor | None = None  # the loss of the batch that step() learns from
 
@@ -55,6 +61,8 @@ class TorchEngine:
     def forward(self, x: Tensor, target: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         if not self.model.training:
             self.model.train()
+            for module in self.frozen.modules if self.frozen else ():
+                module.eval()
         torch.manual_seed(seed)
         z, *heads = self._answers(x)  # (N, K) each
         loss = self.loss(z, target)
@@ -75,6 +83,14 @@ class TorchEngine:
         if self.average:
             self.average.update()
 
+    def unfreeze(self) -> None:
+        assert self.frozen is not None
+        for p in self.frozen.parameters:
+            p.requires_grad_(True)
+        self.optimizer.add(self.frozen.parameters)
+        self.frozen, self.front, self.behind = None, None, False
+        self.model.eval()  # the next step puts all of it into training
+
     def kept(self) -> AbstractContextManager[None]:
         return _Swapped(self.average) if self.average else nullcontext()
 
@@ -94,8 +110,28 @@ class TorchEngine:
         if x.dim() == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         with self._arithmetic():
-            answers = self.model(x)
+            answers = self._answering()(x)
         return [z.float() for z in (answers if isinstance(answers, tuple) else (answers,))]
+
+    def _answering(self) -> nn.Module:
+        """The network, or the part of it behind the frozen front."""
+        if not self.behind:
+            return self.model
+        assert self.frozen is not None and self.frozen.behind is not None
+        part = self.frozen.behind_learning if self.model.training else self.frozen.behind
+        assert part is not None
+        return part.train(self.model.training)
+
+    def _cuttable(self) -> bool:
+        """Answers that are a mean over mirror images need the front twice."""
+        return self.frozen is not None and self.frozen.front is not None and not self.model.mirror
+
+    @torch.no_grad()
+    def _features(self, x: Tensor) -> Tensor:
+        """x: as in forward   ->   (N, …) float32, as the network in use has it"""
+        assert self.frozen is not None and self.frozen.front is not None
+        with self._arithmetic():
+            return self.frozen.front.eval()(self.model.normalized(x)).float()
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()

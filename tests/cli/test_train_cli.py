@@ -34,6 +34,7 @@ FLAGS = {
     "brightness": 0.15, "colour_pca": 0.05,
     "mirror": True,
 }  # fmt: skip
+FREEZING = {"freeze": "backbone", "unfreeze_at": 1, "head_lr": 0.5}  # not with NumPy
 
 
 def flag(name: str, value: object) -> list[str]:
@@ -52,22 +53,23 @@ def as_stored(value):
 
 
 def test_there_is_a_flag_for_every_setting_and_none_is_a_default():
-    assert set(FLAGS) == set(Recipe.__dataclass_fields__), (
+    assert {*FLAGS, *FREEZING} == set(Recipe.__dataclass_fields__), (
         "give FLAGS a value for each setting, so that it is tried"
     )
     defaults = {**Recipe().to_dict(), **lookup("mlp").recipe}
-    assert [name for name, value in FLAGS.items() if as_stored(value) == defaults[name]] == []
+    assert [name for name, value in {**FLAGS, **FREEZING}.items() if as_stored(value) == defaults[name]] == []
 
 
-def test_every_flag_arrives_in_the_run(cli, tmp_path):
-    chosen = [word for name, value in FLAGS.items() for word in flag(name, value)]
+@pytest.mark.parametrize("flags", [FLAGS, FREEZING], ids=["all", "freezing"])
+def test_every_flag_arrives_in_the_run(cli, tmp_path, flags):
+    chosen = [word for name, value in flags.items() for word in flag(name, value)]
     said = cli(*TINY, *chosen, "--no-evaluate", "--out", tmp_path / "run")
     assert said.code == 0, said.err
     stored = settings(tmp_path / "run")
-    assert {k: v for k, v in stored["recipe"].items() if k in FLAGS} == {
-        k: as_stored(v) for k, v in FLAGS.items()
+    assert {k: v for k, v in stored["recipe"].items() if k in flags} == {
+        k: as_stored(v) for k, v in flags.items()
     }
-    assert set(FLAGS) <= set(stored["set_by_user"])
+    assert set(flags) <= set(stored["set_by_user"])
 
 
 def test_flags_win_over_the_file_and_the_file_over_the_network(cli, tmp_path):
