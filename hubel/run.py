@@ -268,16 +268,17 @@ class Run:
         listed = list(items) if many else [items]
         if not listed:
             return []
-        inputs = np.stack([self._ready(item) for item in listed])
+        inputs = np.stack([self.prepared(item) for item in listed])
         labels = [str(item) if isinstance(item, str | Path) else f"{i}" for i, item in enumerate(listed)]
         return self.answers(labels, self.logits(inputs), top=top)
 
     def pixels(self, item: Any) -> np.ndarray:
         """What `model` takes of one item (see predict): (1, C, H, W) float32 in 0..1, or (1, D)."""
-        ready = self._ready(item)[None]
+        ready = self.prepared(item)[None]
         return ready.astype(np.float32) / np.float32(255 if ready.dtype == np.uint8 else 1)
 
-    def _ready(self, item: Any) -> np.ndarray:
+    def prepared(self, item: Any) -> np.ndarray:
+        """One item (see predict) as logits and features take many: (C, H, W) uint8, or (D,) float32."""
         return (
             self.preprocess.picture(item)
             if self.preprocess.kind == "picture"

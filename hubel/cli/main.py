@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hubel.cli import compare, data, describe, evaluate, measure, predict, train, verify, walk, zoo
+from hubel.cli import compare, data, describe, evaluate, fewshot, measure, predict, train, verify, walk, zoo
 from hubel.errors import HubelError, Interrupted
 
 
@@ -38,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, describe, walk, verify, compare, zoo, data, measure):
+for command in (train, evaluate, predict, fewshot, describe, walk, verify, compare, zoo, data, measure):
     command.add(app)
 
 

@@ -14,7 +14,7 @@ from hubel.cli.answering import Found, Weights, found
 from hubel.errors import HubelError, InputError
 
 if TYPE_CHECKING:
-    from hubel.run import Prediction
+    from hubel.run import Prediction, Run
 
 AT_ONCE = 256  # pictures decoded before they are answered: bounds the memory for a folder of any size
 
@@ -37,9 +37,7 @@ def predict(
         raise InputError("--features LAYER and --out FILE.npz go together: what is to be written, and where")
     given = found(run, weights, features=features is not None, quiet=json_)
     trained = given.run
-    items = list(_pictures(files)) if trained.preprocess.kind == "picture" else list(_rows(files))
-    if not items:
-        raise InputError(f"there is no {trained.preprocess.kind} in {', '.join(files)}")
+    items = items_for(trained, files)
     said = _Answers(given, top, features)
     with show.bar("answering", "items", quiet=json_ or len(items) < AT_ONCE) as bar:
         for start in range(0, len(items), AT_ONCE):
@@ -68,8 +66,6 @@ class _Answers:
 
     def __init__(self, given: Found, top: int, layer: str | None) -> None:
         self.run, self.answering, self.top, self.layer = given.run, given.answers, top, layer
-        prepare = given.run.preprocess
-        self.ready = prepare.picture if prepare.kind == "picture" else prepare.vector
         self.items: list[str] = []  # that could be read
         self.problems: list[tuple[str, str]] = []
         self.answers: list[Prediction] = []
@@ -83,7 +79,7 @@ class _Answers:
         names, inputs = [], []
         for name, item in items:
             try:
-                inputs.append(self.ready(item))
+                inputs.append(self.run.prepared(item))
                 names.append(name)
             except HubelError as e:
                 self.problems.append((name, str(e).removeprefix(f"{name}: ")))
@@ -115,6 +111,14 @@ class _Answers:
         np.savez(packed, allow_pickle=False, **stored)
         write_atomically(file, packed.getvalue())
         return {"file": str(file), "layer": self.layer, "shape": list(made.shape)}
+
+
+def items_for(run: Run, files: list[str]) -> list[tuple[str, Any]]:
+    """Name and content of every picture, or row of numbers, that the user names; InputError where there is none."""
+    items = list(_pictures(files)) if run.preprocess.kind == "picture" else list(_rows(files))
+    if not items:
+        raise InputError(f"there is no {run.preprocess.kind} in {', '.join(files)}")
+    return items
 
 
 def _pictures(files: list[str]) -> Iterator[tuple[str, Any]]:
