@@ -43,6 +43,12 @@ def test_what_hangs_over_in_ceil_mode_may_begin_in_the_padding_before_and_not_be
     x = draw(1, 1, 5, 5)
     assert d.max_pool2d(x, 2, 3, ((1, 0), (0, 1)), ceil=True).shape == (1, 1, 2, 2)
     assert d.max_pool2d(x, 2, 2, ((1, 0), (0, 1)), ceil=True).shape == (1, 1, 3, 3)
+    assert d.max_pool2d(x, 2, 5, ((0, 1), (0, 1)), ceil=True).shape == (
+        1,
+        1,
+        1,
+        1,
+    )  # a second would begin at 5
 
 
 def test_a_window_may_be_as_large_as_the_frequencies_asked_for():

@@ -196,3 +196,23 @@ def test_optimizers_by_name():
         "adam": adam,
         "adamw": adamw,
     } == OPTIMIZERS
+
+
+def test_without_settings_a_step_is_taken_with_the_papers():
+    """Every default, by what one or two steps come to when nothing is said: p = 1, g = 2."""
+    p, g = {"p": np.array([1.0])}, {"p": np.array([2.0])}
+    twice = {}
+    for name, step in OPTIMIZERS.items():
+        first = step(p, g)
+        twice[name] = step(first.parameters, g, first.state).parameters["p"].item()
+    assert twice["gd"] == pytest.approx(1 - 2 * 0.01 * 2)
+    assert twice["momentum"] == pytest.approx(1 - 0.01 * (2 + (0.9 * 2 + 2)))
+    assert twice["nesterov"] == pytest.approx(1 - 0.01 * ((2 + 0.9 * 2) + (2 + 0.9 * 3.8)))
+    s1, s2 = 0.1 * 4, 0.9 * 0.4 + 0.1 * 4
+    assert twice["rmsprop"] == pytest.approx(
+        1 - 0.01 * (2 / np.sqrt(s1 + 1e-7) + 2 / np.sqrt(s2 + 1e-7)), abs=1e-12
+    )
+    assert twice["adam"] == pytest.approx(
+        1 - 2 * 0.001, abs=1e-10
+    )  # freed from its start, each step is the rate
+    assert twice["adamw"] == pytest.approx((1 - 1e-5) * ((1 - 1e-5) - 0.001) - 0.001, abs=1e-10)
