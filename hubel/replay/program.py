@@ -1,7 +1,7 @@
 """A network as a list of definitions to call, and what comes of calling them.
 
-torch.fx writes down what the network does (hubel.zoo.trace), the table of rules.py says which definition each of these
-steps is. From then on there is NumPy alone: weights are copied once, and every value stands on a Tape.
+torch.fx writes down what the network does (hubel.zoo.trace), the table of rules/table.py says which definition each
+of these steps is. From then on there is NumPy alone: weights are copied once, and every value stands on a Tape.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from torch import fx, nn
 
 from hubel.definitions import DefinitionError, Node, Tape
 from hubel.definitions.windows import Array
-from hubel.errors import InputError, UnknownName
+from hubel.errors import InputError, ShapeError, UnknownName
+from hubel.replay.names import Names
 from hubel.replay.rules.scope import Scope
-from hubel.replay.rules.table import MODULES, rule_of, written_over
+from hubel.replay.rules.table import MODULES, rule_of
 from hubel.zoo.pixels import Pixels
 from hubel.zoo.trace import Step, trace
 
+_NUMPYS = {"axis": "dim", "keepdims": "keepdim", "other": "b"}  # NumPy's names, which PyTorch takes as well
 _DTYPES = {torch.float64: np.float64, torch.float16: np.float16}  # all others compute in float32
 
 
@@ -61,7 +63,7 @@ class Replay:
         return self.tape.gradients(output or self.output, dy)
 
     def slopes(self, output: Node | None = None, dy: Any = None) -> dict[str, Array]:
-        """d output / d parameter by name; zeros for a parameter that the output does not depend on."""
+        """d output / d parameter by name, for all that the pass used; zeros where the output does not depend on it."""
         found = self.gradients(output, dy)
         return {name: found.get(node, np.zeros_like(node.value)) for name, node in self.parameters.items()}
 
@@ -71,7 +73,7 @@ class Program:
 
     parameters, buffers: arrays by name, as in state_dict (a buffer that is not stored has its name too); the values may
         be replaced by others of the same shape between runs
-    constants: what forward made while it was traced
+    constants: what forward made while it was traced, and tensors that the network just holds
     dtype: of all floats; that of the weights where None, and where there are no weights that of the input
 
     Raises InputError for a network that cannot be traced, or a step that has no definition, which it names.
@@ -98,7 +100,9 @@ class Program:
         }  # a shared weight has the first of its names
         self.names = {id(t): first[id(t)] for _, t in held}
         self.paths = {n: first[id(t)] for n, t in held}
+        self.shapes = {n: a.shape for n, a in (*self.parameters.items(), *self.buffers.items())}
         self.last = self._last_uses()
+        self._takes_one_input(type(network).__name__)
 
     def run(
         self, x: Array, *, masks: Mapping[str, Array] | None = None, seed: int | tuple[int, ...] = 0
@@ -107,18 +111,20 @@ class Program:
 
         masks: for dropout in training, 1 where a unit stays, by layer; where there is none it is drawn from `seed`.
         """
+        for what, held in (("parameter", self.parameters), ("buffer", self.buffers)):
+            self._fits(what, held)
         tape = Tape()
         entered = tape.leaf(self._float(np.asarray(x)), "input")
         scope = Scope(
             tape, self.training, self.names, self.parameters, dict(self.buffers), dict(masks or {}),
-            np.random.default_rng(seed),
+            np.random.default_rng(seed), self._floating(entered.value),
         )  # fmt: skip
-        values: dict[fx.Node, Any] = {}
+        values = Names(self.last)
         layers: dict[str, Node] = {}
         for name, step in self.steps:
             node = step.node
             if node.op == "placeholder":
-                values[node] = entered if not layers else node.args[0] if node.args else None
+                values[node] = entered if not layers else next(iter(node.args), None)
             elif node.op == "get_attr":
                 values[node] = self._attribute(scope, str(node.target))
             elif node.op == "output":
@@ -127,25 +133,31 @@ class Program:
                 values[node] = self._call(scope, name, step, values)
             if isinstance(values[node], Node) and node.op != "get_attr":
                 layers[name] = values[node]
-            for done in self.last.get(node, ()):  # shapes and lists; the tape keeps what counts
-                del values[done]
+            values.forget(node)
         raise AssertionError("a graph ends with its output")
 
-    def _call(self, scope: Scope, name: str, step: Step, values: dict[fx.Node, Any]) -> Any:
-        arguments = fx.node.map_arg((step.node.args, step.node.kwargs), values.__getitem__)
+    def _call(self, scope: Scope, name: str, step: Step, values: Names) -> Any:
+        args, kwargs = fx.node.map_arg((step.node.args, step.node.kwargs), values.__getitem__)
+        kwargs = {_NUMPYS.get(k, k): v for k, v in kwargs.items()}
+        first = [kwargs.pop("input")] if "input" in kwargs else []
         scope.begin(name)
         try:
-            made = self.rules[step.node](scope, *arguments[0], **arguments[1])
+            made = self.rules[step.node](scope, *first, *args, **kwargs)
         except DefinitionError as e:
             raise InputError(f"the step {name!r} does not fit what it is given: {e}") from e
-        over = written_over(step)
-        if over is not None:  # what works in place changes its argument for all that come after
-            values[over] = made
+        except (TypeError, ValueError, IndexError, AttributeError) as e:
+            raise InputError(
+                f"the step {name!r} cannot be replayed with what it is given: its rule in hubel/replay/rules/table.py "
+                f"says {type(e).__name__}: {e}"
+            ) from e
+        values.keep(name, step, made)
         return made
 
     def _attribute(self, scope: Scope, path: str) -> Any:
         if path in self.paths:
             return scope.held(self.paths[path])
+        if path not in self.constants:
+            raise InputError(f"the network's {path!r} cannot be replayed: it is no tensor")
         return scope.tape.leaf(self.constants[path], path.strip("_"))
 
     def _told(self, scope: Scope, entered: Node, output: Any, layers: dict[str, Node]) -> Replay:
@@ -153,8 +165,35 @@ class Program:
         nodes = [v for v in _leaves(output) if isinstance(v, Node)]
         if not nodes:
             raise InputError("the network gives no array that depends on its input")
+        for unknown in set(scope.masks) - scope.drew:
+            hint = "" if self.training else "Only in training something is dropped."
+            raise UnknownName("layer that drops", unknown, sorted(scope.drew), hint=hint)
         used = {n: node for n, node in scope.leaves.items() if n in self.parameters}
         return Replay(scope.tape, entered, nodes[0], layers, used, scope.buffers, tuple(nodes[1:]))
+
+    def _takes_one_input(self, network: str) -> None:
+        asked = [s.node for _, s in self.steps if s.node.op == "placeholder"]
+        needed = [node.target for node in asked[1:] if node.users and not node.args]
+        if needed:
+            raise InputError(
+                f"{network} cannot be replayed: beside {asked[0].target} its forward takes "
+                f"{', '.join(map(str, needed))}, and replay gives one input"
+            )
+
+    def _fits(self, what: str, held: Mapping[str, Array]) -> None:
+        """What was put in the place of an array must have its name and its shape."""
+        for name, array in held.items():
+            if name not in self.shapes:
+                raise UnknownName(what, name, self.shapes)
+            if np.shape(array) != self.shapes[name]:
+                raise ShapeError(
+                    f"the {what} {name!r} is {self.shapes[name]} in the network, but was replaced by "
+                    f"{np.shape(array)}; give an array of the same shape"
+                )
+
+    def _floating(self, x: Array) -> Any:
+        """The dtype of all floats: where no weight says it, that of the input."""
+        return self.dtype or (x.dtype if np.issubdtype(x.dtype, np.floating) else np.float32)
 
     def _last_uses(self) -> dict[fx.Node, list[fx.Node]]:
         """After which step a value is not needed any more."""

@@ -6,10 +6,11 @@ what it does, as "layer1.0.add". What happens again gets a number, "layer1.0.rel
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import operator
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from hubel.errors import InputError
@@ -17,7 +18,8 @@ from hubel.errors import InputError
 # Python's names of operators, as a reader of a layer's name would say them.
 SAID = {
     "sub": "subtract", "isub": "subtract", "mul": "multiply", "imul": "multiply", "truediv": "divide",
-    "iadd": "add", "getitem": "select", "neg": "negate", "matmul": "product",
+    "itruediv": "divide", "iadd": "add", "getitem": "select", "neg": "negate", "matmul": "product", "ipow": "pow",
+    "ifloordiv": "floordiv",
 }  # fmt: skip
 
 
@@ -34,11 +36,38 @@ class Step:
 class Trace:
     """All steps in order; the first is the input, the last the output.
 
-    constants: tensors by name that are neither parameters nor buffers, but made while tracing
+    constants: tensors by name that are neither parameters nor buffers: made while tracing, or held as they are
     """
 
     steps: tuple[Step, ...]
     constants: Mapping[str, Tensor]
+
+
+def _recorded(operation: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    def method(self: fx.Proxy, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operation, (self, other), {})
+
+    return method
+
+
+class _InPlace:
+    """torch.fx lets Python make `x = x + y` of `x += y`, where a second name of x would keep its old numbers."""
+
+    __iadd__, __isub__ = _recorded(operator.iadd), _recorded(operator.isub)
+    __imul__, __itruediv__ = _recorded(operator.imul), _recorded(operator.itruediv)
+    __ipow__, __ifloordiv__ = _recorded(operator.ipow), _recorded(operator.ifloordiv)
+
+    def __setitem__(self: Any, key: Any, value: Any) -> None:
+        self.tracer.create_proxy("call_function", operator.setitem, (self, key, value), {})
+
+
+class _Proxy(_InPlace, fx.Proxy):
+    def __getattr__(self, name: str) -> _Attribute:
+        return _Attribute(self, name)
+
+
+class _Attribute(_InPlace, fx.proxy.Attribute):
+    """x.T and x.shape."""
 
 
 class _Tracer(fx.Tracer):
@@ -46,11 +75,16 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.whole = tuple(whole)
 
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:  # noqa: ARG002
         """A layer is a step of its own if it has no parts, or is of a type that is to be left whole."""
-        return isinstance(module, self.whole) or (
-            not any(module.children()) and super().is_leaf_module(module, name)
-        )
+        return isinstance(module, self.whole) or self.is_a_layer(module)
+
+    def is_a_layer(self, module: nn.Module) -> bool:
+        """One of PyTorch's own, without parts."""
+        return not any(module.children()) and super().is_leaf_module(module, "")
 
 
 def trace(network: nn.Module, *, training: bool = False, whole: Collection[type[nn.Module]] = ()) -> Trace:
@@ -62,8 +96,9 @@ def trace(network: nn.Module, *, training: bool = False, whole: Collection[type[
     modes = {module: module.training for module in network.modules()}
     attributes = set(vars(network))
     network.train(training)
+    tracer = _Tracer(whole)
     try:
-        graph = _Tracer(whole).trace(network)
+        graph = _alone() if type(network) in whole or tracer.is_a_layer(network) else tracer.trace(network)
     except (fx.proxy.TraceError, TypeError, RuntimeError) as e:
         raise InputError(
             f"{type(network).__name__} cannot be traced ({e}): its forward must not branch on values; "
@@ -73,12 +108,23 @@ def trace(network: nn.Module, *, training: bool = False, whole: Collection[type[
         for module, mode in modes.items():
             module.training = mode
     # torch.fx hangs constants that forward makes on the network itself; it is not ours to change.
-    made = {name: getattr(network, name) for name in set(vars(network)) - attributes}
-    for name in made:
+    constants = {
+        str(n.target): operator.attrgetter(str(n.target))(network) for n in graph.nodes if n.op == "get_attr"
+    }
+    for name in set(vars(network)) - attributes:
         delattr(network, name)
-    return Trace(
-        tuple(_named(graph, network)), {k: v for k, v in made.items() if isinstance(v, torch.Tensor)}
-    )
+    for named in (network.named_parameters, network.named_buffers):
+        for name, _ in named(remove_duplicate=False):
+            constants.pop(name, None)
+    tensors = {name: value for name, value in constants.items() if isinstance(value, Tensor)}
+    return Trace(tuple(_named(graph, network)), tensors)
+
+
+def _alone() -> fx.Graph:
+    """A network that is one layer is one step, as it would be inside another."""
+    graph = fx.Graph()
+    graph.output(graph.call_module("", (graph.placeholder("input"),)))
+    return graph
 
 
 def _named(graph: fx.Graph, network: nn.Module) -> list[Step]:
@@ -88,6 +134,7 @@ def _named(graph: fx.Graph, network: nn.Module) -> list[Step]:
     for node in graph.nodes:
         module = modules[str(node.target)] if node.op == "call_module" else None
         name = str(node.target) if node.op in ("call_module", "get_attr") else _called(node)
+        name = name or type(network).__name__.lower()  # a network that is one layer has no place of its own
         taken[name] = taken.get(name, 0) + 1
         steps.append(Step(name if taken[name] == 1 else f"{name}#{taken[name]}", node, module))
     return steps

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
 from hubel import definitions as d
 from hubel.definitions import Node
@@ -17,13 +19,34 @@ from hubel.replay.rules.scope import Rule, Scope, undefined
 def either(definition: Callable[..., Any], python: Callable[..., Any]) -> Rule:
     """A definition where one side is a node; Python's own arithmetic for sizes."""
 
-    def rule(do: Scope, a: Any, b: Any, *, alpha: float = 1, rounding_mode: None = None) -> Any:
-        if rounding_mode is not None:
-            raise undefined(do.step, "division that rounds")
-        b = do(d.multiply, b, alpha) if alpha != 1 else b
-        return do(definition, a, b) if isinstance(a, Node) or isinstance(b, Node) else python(a, b)
+    def rule(do: Scope, a: Any, b: Any, *, alpha: float = 1) -> Any:
+        if not isinstance(a, Node) and not isinstance(b, Node):
+            return python(a, b * alpha if alpha != 1 else b)
+        a, b = _beside(do, a, b), _beside(do, b, a)
+        return do(definition, a, do(d.multiply, b, alpha) if alpha != 1 else b)
 
     return rule
+
+
+def _beside(do: Scope, a: Any, b: Any) -> Any:
+    """Whole numbers beside floats are floats of the network's dtype, as in PyTorch; NumPy would go to float64."""
+    a, b = do.node(a), do.node(b)
+    floats = isinstance(b, float) or (isinstance(b, Node) and np.issubdtype(b.value.dtype, np.floating))
+    return do.constant(a.value.astype(do.floating)) if floats and _whole(a) else a
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, Node) and value.value.dtype.kind in "biu"
+
+
+def divide(do: Scope, a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
+    """Whole numbers have a quotient that is not."""
+    if rounding_mode is not None:
+        raise undefined(do.step, "division that rounds")
+    a, b = do.node(a), do.node(b)
+    if _whole(a):
+        a = do.constant(a.value.astype(do.floating))
+    return either(d.divide, operator.truediv)(do, a, b)
 
 
 def swapped(rule: Rule) -> Rule:
@@ -47,7 +70,8 @@ def power(do: Scope, x: Any, exponent: Any) -> Any:
 
 
 def over_axes(definition: Callable[..., Any]) -> Rule:
-    def rule(do: Scope, x: Node, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Node:  # noqa: ARG001
+    def rule(do: Scope, x: Node, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Node:
+        x = x if dtype is None else cast(do, x, dtype)
         axes = tuple(range(x.value.ndim)) if dim is None else flat((dim,))
         return do(definition, x, axes=axes, keepdims=keepdim)
 
@@ -67,27 +91,52 @@ def var(
 
 
 def clamp(do: Scope, x: Any, min: Any = None, max: Any = None) -> Node:  # noqa: A002 - PyTorch's names
+    if any(limit is not None and not isinstance(limit, int | float) for limit in (min, max)):
+        raise undefined(do.step, "clipping at limits that are arrays")
     return do(d.clip, x, low=-math.inf if min is None else min, high=math.inf if max is None else max)
 
 
 def where(do: Scope, condition: Any, a: Any, b: Any) -> Node:
+    a, b = (np.asarray(v, do.floating) if isinstance(v, float) else v for v in (a, b))
     return do(d.where, condition, a, b)
 
 
 def compare(python: Callable[..., Any]) -> Rule:
-    def rule(do: Scope, a: Any, b: Any) -> Any:  # noqa: ARG001
-        a, b = (v.value if isinstance(v, Node) else v for v in (a, b))
-        return python(a, b)
+    """True and false, without a slope."""
+
+    def rule(do: Scope, a: Any, b: Any) -> Any:
+        values = [v.value if isinstance(v, Node) else v for v in map(do.node, (a, b))]
+        found = python(*values)
+        return do.constant(found) if isinstance(a, Node) or isinstance(b, Node) else found
 
     return rule
 
 
-def zeros_like(do: Scope, x: Node, **_: Any) -> Node:
-    return do.tape.leaf(np.zeros_like(x.value), do.step)
+def cast(do: Scope, x: Any, *given: Any, **more: Any) -> Any:
+    """Between floats nothing changes, as all floats of a replay have one dtype; whole numbers are cut off, not rounded.
+
+    given: a dtype, an array that has one, a device (which NumPy has not), in any order.
+    """
+    wanted = [v for v in (*given, *more.values()) if isinstance(v, torch.dtype | np.dtype | Node)]
+    if not wanted:
+        return x
+    dtype = wanted[0].value.dtype if isinstance(wanted[0], Node) else wanted[0]
+    name, own = str(dtype).removeprefix("torch."), x.value.dtype
+    if name in ("float32", "float64", np.dtype(do.floating).name):
+        return x if own.kind == "f" else do.constant(x.value.astype(do.floating))
+    if name not in ("int64", "int32", "bool"):
+        raise undefined(do.step, f"a cast to {name}")
+    return x if own.name == name else do.constant(x.value.astype(name))
 
 
-def ones_like(do: Scope, x: Node, **_: Any) -> Node:
-    return do.tape.leaf(np.ones_like(x.value), do.step)
+def zeros_like(do: Scope, x: Node, *, dtype: Any = None, **_: Any) -> Node:
+    made = do.constant(np.zeros_like(x.value))
+    return made if dtype is None else cast(do, made, dtype)
+
+
+def ones_like(do: Scope, x: Node, *, dtype: Any = None, **_: Any) -> Node:
+    made = do.constant(np.ones_like(x.value))
+    return made if dtype is None else cast(do, made, dtype)
 
 
 def unchanged(do: Scope, x: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG001
@@ -95,4 +144,4 @@ def unchanged(do: Scope, x: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG001
 
 
 def detach(do: Scope, x: Node) -> Node:
-    return do.tape.leaf(x.value, do.step)
+    return do.constant(x.value)

@@ -9,6 +9,7 @@ import numpy as np
 
 from hubel import definitions as d
 from hubel.definitions import Node
+from hubel.replay.rules.arithmetic import cast
 from hubel.replay.rules.scope import Rule, Scope, undefined
 
 
@@ -87,10 +88,18 @@ def linear(do: Scope, x: Any, weight: Any, bias: Any = None) -> Node:
     return do(d.linear, x, weight, bias)
 
 
-def embedding(do: Scope, ids: Any, weight: Any, padding_idx: int | None = None, **more: Any) -> Node:
-    if any(more.values()) or padding_idx is not None:
-        raise undefined(do.step, "an embedding with padding_idx, max_norm or sparse gradients")
-    return do(d.embedding, ids, weight)
+def embedding(
+    do: Scope, ids: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None,
+    norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,  # noqa: ARG001
+) -> Node:  # fmt: skip
+    """The word padding_idx has a vector that does not learn."""
+    if max_norm is not None or scale_grad_by_freq:
+        raise undefined(do.step, "an embedding with max_norm or scale_grad_by_freq")
+    y = do(d.embedding, ids, weight)
+    if padding_idx is None:
+        return y
+    ids, words = do.node(ids).value, len(do.node(weight).value)
+    return do(d.where, (ids == padding_idx % words)[..., None], y.value, y)
 
 
 def attention(
@@ -126,10 +135,10 @@ def prelu(do: Scope, x: Any, weight: Any) -> Node:
     return do(d.prelu, x, weight)
 
 
-def softplus(do: Scope, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Node:  # noqa: ARG001
-    if beta != 1:
-        raise undefined(do.step, "softplus with a beta other than 1")
-    return do(d.softplus, x)
+def softplus(do: Scope, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Node:
+    """PyTorch writes x where beta x > threshold; from 20 on that is the same to 2e-9."""
+    y = do(d.softplus, x, beta=beta)
+    return y if threshold >= 20 else do(d.where, beta * x.value > threshold, x, y)
 
 
 def gelu(do: Scope, x: Any, approximate: str = "none") -> Node:
@@ -137,8 +146,15 @@ def gelu(do: Scope, x: Any, approximate: str = "none") -> Node:
 
 
 def hardtanh(do: Scope, x: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Node:  # noqa: ARG001
-    return do(d.clip, x, low=min_val, high=max_val)
+    """As clip, but at the limits themselves PyTorch has the slope 0, and 1 in clamp."""
+    inside = (x.value > min_val) & (x.value < max_val)
+    return do(d.where, inside, x, d.clip(x.value, min_val, max_val))
 
 
 def softmax(definition: Callable[..., Any]) -> Rule:
-    return lambda do, x, dim=None, *_, **__: do(definition, x, axis=1 if dim is None else dim)
+    def rule(do: Scope, x: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Node:
+        x = x if dtype is None else cast(do, x, dtype)
+        first = x.value.ndim in (0, 1, 3)  # PyTorch's choice where none is said
+        return do(definition, x, axis=(0 if first else 1) if dim is None else dim)
+
+    return rule

@@ -42,9 +42,9 @@ def unsqueeze(do: Scope, x: Node, dim: int) -> Node:
     return do(d.reshape, x, shape=tuple(sizes))
 
 
-def squeeze(do: Scope, x: Node, dim: int | None = None) -> Node:
+def squeeze(do: Scope, x: Node, dim: int | Sequence[int] | None = None) -> Node:
     ndim = x.value.ndim
-    gone = range(ndim) if dim is None else [dim % ndim]
+    gone = range(ndim) if dim is None else [axis % ndim for axis in flat((dim,))]
     return do(d.reshape, x, shape=tuple(n for i, n in enumerate(x.value.shape) if n != 1 or i not in gone))
 
 
@@ -96,7 +96,7 @@ def shape(do: Scope, x: Node, dim: int | None = None) -> Any:  # noqa: ARG001
 def attribute(do: Scope, x: Node, name: str) -> Any:
     if name in ("T", "mT"):
         return transpose(do, x, -2, -1)
-    known = {"shape": x.value.shape, "ndim": x.value.ndim, "dtype": None, "device": None}
+    known = {"shape": x.value.shape, "ndim": x.value.ndim, "dtype": x.value.dtype, "device": None}
     if name not in known:
         raise undefined(do.step, f"the attribute {name}")
     return known[name]

@@ -18,7 +18,10 @@ Rule = Callable[..., Any]
 
 @dataclass
 class Scope:
-    """What the rules of one run share: the tape, the weights, the mode, the draws."""
+    """What the rules of one run share: the tape, the weights, the mode, the draws.
+
+    floating: the dtype of all floats   drew: the steps that dropped something
+    """
 
     tape: Tape
     training: bool
@@ -27,6 +30,8 @@ class Scope:
     buffers: dict[str, Array]
     masks: Mapping[str, Array]
     rng: np.random.Generator
+    floating: Any = np.float32
+    drew: set[str] = field(default_factory=set)
     leaves: dict[str, Node] = field(default_factory=dict)
     step: str = ""
     calls: int = 0
@@ -43,7 +48,15 @@ class Scope:
 
     def node(self, value: Any) -> Any:
         """A tensor of the network as the leaf that stands for it; anything else as it is."""
-        return self.held(self.names[id(value)]) if isinstance(value, Tensor) else value
+        if not isinstance(value, Tensor):
+            return value
+        if id(value) not in self.names:
+            raise undefined(self.step, "a weight that is computed anew from others")
+        return self.held(self.names[id(value)])
+
+    def constant(self, value: Any) -> Node:
+        """A leaf with the name of the step: nothing learns through it."""
+        return self.tape.leaf(value, self.step)
 
     def held(self, name: str) -> Node:
         """The leaf of a parameter or buffer; a shared one is one leaf, in which its gradients add up."""
@@ -53,6 +66,7 @@ class Scope:
 
     def mask(self, like: Array, p: float) -> Array:
         """1 where a unit stays."""
+        self.drew.add(self.step)
         given = self.masks.get(self.step)
         return (self.rng.random(like.shape) >= p).astype(like.dtype) if given is None else given
 

@@ -43,7 +43,17 @@ def written_over(step: Step) -> fx.Node | None:
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     ends = name.endswith("_") and not name.endswith("__") and step.module is None
     inplace = getattr(step.module, "inplace", False) or node.kwargs.get("inplace", False) or ends
-    return arguments[0] if inplace and arguments else None
+    return arguments[0] if arguments and (inplace or node.target in AUGMENTED) else None
+
+
+def looks_into(step: Step) -> bool:
+    """Whether what a step gives may be a view of its first argument, so that to write to one changes the other."""
+    return (step.module is None and step.node.target in VIEWS) or isinstance(step.module, nn.Flatten)
+
+
+def copies(step: Step) -> bool:
+    """Whether what a step gives has the numbers of its argument, and a memory of its own."""
+    return step.node.target in ("clone", torch.clone)
 
 
 def _with(rule: Rule, *attributes: str) -> Rule:
@@ -59,6 +69,17 @@ def _padding(mode: str) -> Rule:
     return lambda do, m, x: windows.pad(do, x, m.padding, mode, getattr(m, "value", 0.0))
 
 
+AUGMENTED = {
+    operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow, operator.ifloordiv,
+}  # fmt: skip
+# "contiguous" and casts copy at times, and at times do not.
+VIEWS = {
+    torch.flatten, "flatten", torch.reshape, "view", "reshape", torch.permute, "permute", torch.transpose,
+    torch.swapaxes, "transpose", "swapaxes", torch.t, "t", torch.unsqueeze, "unsqueeze", torch.squeeze, "squeeze",
+    "expand", torch.broadcast_to, "broadcast_to", operator.getitem, torch.chunk, "chunk", torch.split, "split",
+    getattr, "contiguous", "to", "float", "double", "type_as", "detach",
+}  # fmt: skip
+
 _POOL = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 
@@ -68,18 +89,18 @@ MODULES: dict[type[nn.Module], Rule] = {
     nn.Conv2d: windows.conv_module(windows.conv2d),
     nn.ConvTranspose2d: _with(windows.conv_transpose2d, "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"),
     nn.Linear: _with(layers.linear, "weight", "bias"),
-    nn.Embedding: _with(layers.embedding, "weight"),
+    nn.Embedding: _with(layers.embedding, "weight", "padding_idx", "max_norm", "norm_type", "scale_grad_by_freq"),
     nn.MaxPool1d: _with(windows.max_pool1d, *_POOL),
     nn.MaxPool2d: _with(windows.max_pool2d, *_POOL),
     nn.AvgPool1d: _with(windows.avg_pool1d, *_AVERAGE),
     nn.AvgPool2d: _with(windows.avg_pool2d, *_AVERAGE, "divisor_override"),
     nn.AdaptiveAvgPool2d: _with(windows.adaptive_avg_pool2d, "output_size"),
-    nn.AdaptiveMaxPool2d: _with(windows.adaptive_max_pool2d, "output_size"),
+    nn.AdaptiveMaxPool2d: _with(windows.adaptive_max_pool2d, "output_size", "return_indices"),
     nn.ZeroPad2d: _padding("constant"),
     nn.ConstantPad2d: _padding("constant"),
     nn.ReflectionPad2d: _padding("reflect"),
     nn.ReplicationPad2d: _padding("replicate"),
-    nn.Upsample: _with(windows.upsample, "size", "scale_factor", "mode", "align_corners"),
+    nn.Upsample: _with(windows.upsample, "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor"),
     nn.PixelShuffle: _with(windows.pixel_shuffle, "upscale_factor"),
     nn.BatchNorm1d: layers.batch_norm_module,
     nn.BatchNorm2d: layers.batch_norm_module,
@@ -157,18 +178,18 @@ _CALLED: list[tuple[Rule, tuple[Any, ...]]] = [
     (arithmetic.either(d.subtract, operator.sub), (operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_")),
     (arithmetic.swapped(arithmetic.either(d.subtract, operator.sub)), (torch.rsub,)),
     (arithmetic.either(d.multiply, operator.mul), (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_")),
-    (arithmetic.either(d.divide, operator.truediv), (operator.truediv, operator.itruediv, torch.div, torch.divide, torch.true_divide, "div", "div_")),
+    (arithmetic.divide, (operator.truediv, operator.itruediv, torch.div, torch.divide, torch.true_divide, "div", "div_")),
     (arithmetic.either(d.matmul, operator.matmul), (operator.matmul, torch.matmul, torch.bmm, torch.mm, "matmul", "bmm", "mm")),
     (arithmetic.either(d.maximum, max), (torch.maximum, "maximum")),
     (arithmetic.either(d.minimum, min), (torch.minimum, "minimum")),
-    (arithmetic.floordiv, (operator.floordiv,)),
+    (arithmetic.floordiv, (operator.floordiv, operator.ifloordiv)),
     (arithmetic.neg, (operator.neg, torch.neg, "neg")),
-    (arithmetic.power, (operator.pow, torch.pow, "pow")),
+    (arithmetic.power, (operator.pow, operator.ipow, torch.pow, "pow")),
     (lambda do, x: do(d.power, x, exponent=2), (torch.square, "square")),
     (layers.exp, (torch.exp, "exp")),
     (layers.log, (torch.log, "log")),
     (layers.sqrt, (torch.sqrt, "sqrt")),
-    (layers.absolute, (torch.abs, "abs", abs)),
+    (layers.absolute, (torch.abs, operator.abs, abs, "abs")),
     (arithmetic.total, (torch.sum, "sum")),
     (arithmetic.mean, (torch.mean, "mean")),
     (arithmetic.amax, (torch.amax, "amax")),
@@ -194,7 +215,13 @@ _CALLED: list[tuple[Rule, tuple[Any, ...]]] = [
     (moving.attribute, (getattr,)),
     (arithmetic.zeros_like, (torch.zeros_like,)),
     (arithmetic.ones_like, (torch.ones_like,)),
-    (arithmetic.unchanged, ("contiguous", "clone", "to", "float", "double", "type_as", torch.clone)),
+    (arithmetic.unchanged, ("contiguous", "clone", torch.clone)),
+    (arithmetic.cast, ("to", "type_as")),
+    (lambda do, x: arithmetic.cast(do, x, torch.float32), ("float",)),
+    (lambda do, x: arithmetic.cast(do, x, torch.float64), ("double",)),
+    (lambda do, x: arithmetic.cast(do, x, torch.int64), ("long",)),
+    (lambda do, x: arithmetic.cast(do, x, torch.int32), ("int",)),
+    (lambda do, x: arithmetic.cast(do, x, torch.bool), ("bool",)),
     (arithmetic.detach, ("detach",)),
     *((arithmetic.compare(f), (f,)) for f in (operator.gt, operator.ge, operator.lt, operator.le, operator.eq, operator.ne)),
 ]  # fmt: skip

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from hubel import definitions as d
 from hubel.definitions import Node
 from hubel.definitions.windows import span
@@ -93,7 +95,9 @@ avg_pool1d, avg_pool2d = avg_pool(d.avg_pool1d), avg_pool(d.avg_pool2d)
 
 
 def adaptive(definition: Callable[..., Any]) -> Rule:
-    def rule(do: Scope, x: Node, output_size: Any, return_indices: bool = False) -> Node:  # noqa: ARG001
+    def rule(do: Scope, x: Node, output_size: Any, return_indices: bool = False) -> Node:
+        if return_indices:
+            raise undefined(do.step, "max pooling that gives indices")
         wanted = output_size if isinstance(output_size, Sequence) else (output_size, output_size)
         out = tuple(n or size for n, size in zip(wanted, x.value.shape[2:], strict=True))
         return do(definition, x, out=out)
@@ -120,14 +124,20 @@ def pad(do: Scope, x: Node, pad: Sequence[int], mode: str = "constant", value: f
 
 def upsample(
     do: Scope, x: Node, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-    align_corners: bool | None = None, recompute_scale_factor: Any = None, antialias: bool = False,  # noqa: ARG001
+    align_corners: bool | None = None, recompute_scale_factor: Any = None, antialias: bool = False,
 ) -> Node:  # fmt: skip
+    """PyTorch goes back from cell to cell by the factor where one is given, and the definitions by H / H'."""
     if mode not in ("nearest", "bilinear") or antialias:
         raise undefined(do.step, f"enlarging in the mode {mode}{', antialiased' * antialias}")
     H, W = x.value.shape[2:]
     if size is None:
         sh, sw = scale_factor if isinstance(scale_factor, Sequence) else (scale_factor, scale_factor)
         size = (math.floor(H * sh), math.floor(W * sw))
+        whole = np.allclose(size, (H * sh, W * sw), rtol=1e-9, atol=0)
+        if not (whole or recompute_scale_factor or align_corners):
+            raise undefined(
+                do.step, f"enlarging {H} x {W} cells by {scale_factor}, which gives no whole number,"
+            )
     size = tuple(size) if isinstance(size, Sequence) else (size, size)
     if mode == "nearest":
         return do(d.upsample_nearest, x, size=size)
