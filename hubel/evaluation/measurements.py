@@ -66,6 +66,21 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "fashion-mnist": Measurement(("train", "fashion-mnist"), (0.925, 1), 180),
     "signs": Measurement(("train", "$HUBEL_DATA/signs/signs-64.tar"), (0.99, 1), 180),
     "cifar10": Measurement(("train", "cifar10"), (0.87, 1), 360),
+    # 42 people, 23 pictures of each to learn from: public weights with a new last layer, and the same network at the
+    # same size from fresh weights, by its own recipe and for no shorter a time.
+    "lfw-transfer": Measurement(
+        (
+            "train", "$HUBEL_DATA/lfw_faces/lfw-dev.tar", "--weights", "mobilenet_v1_1.0_224", "--input", "112x112",
+            "--freeze", "backbone",
+        ),
+        (0.35, 1), 240,
+    ),
+    "lfw-scratch": Measurement(
+        (
+            "train", "$HUBEL_DATA/lfw_faces/lfw-dev.tar", "--network", "mobilenet-v1", "--input", "112x112",
+            "--epochs", "4",
+        )
+    ),
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hubel import zoo
 from hubel.data import Preprocess, Source
 from hubel.errors import InputError
 from hubel.run import Card, Network, Run, load
@@ -57,6 +58,14 @@ class Start:
         return _of_run(network, card, self.run) if self.run else _public(network, self.weights)  # type: ignore[arg-type]
 
 
+def _shape(settled: Settled, source: Source) -> tuple[int, ...]:
+    """The input of known weights; of a file that nobody lists the paper's channels, in the size that suits the data."""
+    if settled.known is not None:
+        return settled.known.input
+    entry = zoo.lookup(settled.network.name)
+    return (entry.input[0], *entry.takes(source.shape)[1:])
+
+
 def recipe_for(begin: Start | None, user: Mapping[str, Any]) -> Mapping[str, Any]:
     """The settings that suit such a start, by what the user freezes; none for fresh weights."""
     if begin is None:
@@ -79,7 +88,7 @@ def start(
         from hubel.pretrained import settle  # imports torch, which fresh weights need later
 
         settled = settle(weights, network, arguments)
-        return Start(settled.network, settled.input, weights=settled)
+        return Start(settled.network, _shape(settled, source), weights=settled)
     if run is None:
         return None
     found = load(run)

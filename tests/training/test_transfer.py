@@ -7,6 +7,7 @@ import tomllib
 import numpy as np
 import pytest
 from needs import data
+from safetensors.torch import save_file
 
 import hubel
 from hubel.errors import InputError
@@ -137,3 +138,17 @@ def test_numbers_have_no_public_weights_and_tasks_must_agree(first, tmp_path):
         InputError, match=r"is to classify vectors, but the run .* was trained to classify pictures"
     ):
         prepare("points", from_run=first.path)
+
+
+def test_a_file_of_ones_own_is_built_in_the_size_of_the_data(tmp_path):
+    theirs = hubel.create("resnet18", 4, (3, 40, 40), width=0.125)
+    save_file(theirs.state_dict(), tmp_path / "w.safetensors")
+    job, run = begun(
+        pictures(tmp_path / "x.npz", "abc", channels=3, side=40), tmp_path, weights=tmp_path / "w.safetensors",
+        network="resnet18", arguments={"width": 0.125},
+    )  # fmt: skip
+    assert (
+        run.preprocess.shape == (3, 40, 40) and len(run.preprocess.mean) == 3
+    )  # of the data: nobody says theirs
+    assert np.array_equal(run.model.network.conv1.weight.detach(), theirs.conv1.weight.detach())
+    assert any("left out fc.weight: 4 classes there, 3 here" in line for line in job.told)
