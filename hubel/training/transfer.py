@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 
     from hubel.pretrained import Settled
 
-# What suits weights that know something already: small steps for all layers, larger ones for the last where it is
-# the only one that learns. Pictures stay as they are where a front that does not learn need see them only once.
+# What suits weights that know something already: small steps, larger ones for the last layer.
 LEARNING: Mapping[str, Any] = {
     "optimizer": "adamw", "lr": 3e-4, "head_lr": 10.0, "weight_decay": 0.05, "schedule": "cosine", "warmup": 0.1,
     "batch": 32, "epochs": 10, "clip": 1.0, "ema": 0.0,
 }  # fmt: skip
-FROZEN: Mapping[str, Any] = {
-    **LEARNING, "lr": 3e-3, "head_lr": 1.0, "epochs": 40, "rotate": 0.0, "scale": 0.0, "shift": 0.0, "flip": False,
-    "crop": 0, "multiscale": 0.0, "cutout": 0, "brightness": 0.0, "colour_pca": 0.0, "mirror": False,
+# Where a front does not learn, pictures stay as they are, so that it need see each of them only once.
+PARTLY: Mapping[str, Any] = {
+    **LEARNING, "epochs": 20, "rotate": 0.0, "scale": 0.0, "shift": 0.0, "flip": False, "crop": 0,
+    "multiscale": 0.0, "cutout": 0, "brightness": 0.0, "colour_pca": 0.0, "mirror": False,
 }  # fmt: skip
+# The last layer alone: a convex problem, which bears large steps (other layers without norms die of them).
+HEAD: Mapping[str, Any] = {**PARTLY, "lr": 3e-3, "head_lr": 1.0, "epochs": 40}
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ def recipe_for(begin: Start | None, user: Mapping[str, Any]) -> Mapping[str, Any
     if begin is None:
         return {}
     alike = {"head_lr": 1.0} if user.get("engine") == "numpy" else {}  # there all layers learn alike
-    frozen = str(user.get("freeze", "none")) != "none" and not user.get("unfreeze_at")
-    return {**(FROZEN if frozen else LEARNING), **alike}
+    frozen = "none" if user.get("unfreeze_at") else user.get("freeze", "none")
+    return {**{"none": LEARNING, "backbone": HEAD}.get(str(frozen), PARTLY), **alike}
 
 
 def start(

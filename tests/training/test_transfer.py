@@ -152,3 +152,20 @@ def test_a_file_of_ones_own_is_built_in_the_size_of_the_data(tmp_path):
     )  # of the data: nobody says theirs
     assert np.array_equal(run.model.network.conv1.weight.detach(), theirs.conv1.weight.detach())
     assert any("left out fc.weight: 4 classes there, 3 here" in line for line in job.told)
+
+
+def test_the_recipe_follows_what_is_frozen(first, tmp_path):
+    path = pictures(tmp_path / "x.npz", "abc")
+
+    def recipe(name, **settings):
+        return prepare(path, from_run=first.path, out=tmp_path / name, **settings).recipe
+
+    whole, part, head = recipe("a"), recipe("b", freeze="1"), recipe("c", freeze="backbone")
+    assert (whole.lr, whole.head_lr) == (part.lr, part.head_lr) == (3e-4, 10) and (head.lr, head.head_lr) == (
+        3e-3,
+        1,
+    )
+    assert recipe("d", freeze="backbone", unfreeze_at=2).lr == whole.lr
+    assert recipe("e", freeze="backbone", lr=0.5, head_lr=2.0).lr == 0.5
+    assert recipe("f", engine="numpy").head_lr == 1
+    assert part.shift == head.shift == 0
