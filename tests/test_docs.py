@@ -13,6 +13,7 @@ from blocks import ROOT, commands, fenced, links
 
 from hubel.cli.main import app
 from hubel.cli.train import _arguments
+from hubel.errors import UnknownName
 from hubel.training.recipe import Recipe, compose
 from hubel.zoo import arguments_of, lookup
 
@@ -45,7 +46,7 @@ def test_every_command_parses_and_names_what_exists(page, said, words, capsys):
     if len(words) == 1:  # a command's name, in prose
         return
     try:
-        found = COMMANDS[words[0]].make_context(words[0], words[1:]).params
+        found = parsed(COMMANDS[words[0]], words)
     except typer.Exit:  # --help
         assert "Usage" in capsys.readouterr().out
         return
@@ -61,6 +62,29 @@ def test_every_command_parses_and_names_what_exists(page, said, words, capsys):
         entry = lookup(network)  # a network in one line is one, too
         assert found.get("preset") in (None, *entry.presets, *lookup("fast-digits").presets)
         assert set(_arguments(found.get("hidden"), list(found["arg"]))) <= set(arguments_of(network))
+
+
+def parsed(command, words, above=None):
+    """The options of the innermost command: `walk conv2d --stride 2` is the group walk, then its conv2d."""
+    context = command.make_context(words[0], words[1:], parent=above)
+    below = [*getattr(context, "_protected_args", ()), *context.args]
+    if not hasattr(command, "resolve_command") or not below:
+        return context.params
+    name, inner, rest = command.resolve_command(context, below)
+    return parsed(inner, [name, *rest], context)
+
+
+@pytest.mark.parametrize(
+    "said", ["walk max_pool2d --kernel 2x2", "walk conv2dd", "walk graph", "walk a/run photo.png --item x"]
+)
+def test_a_command_under_a_command_is_parsed_too(said):
+    """`walk graph` has an expression of its own; the others cannot be typed."""
+    if said == "walk graph":
+        assert parsed(COMMANDS["walk"], said.split())["expression"]
+        return
+    usage = typer.BadParameter.__mro__[1]  # UsageError, which typer has under no name of its own
+    with pytest.raises((usage, UnknownName)):
+        parsed(COMMANDS["walk"], said.split())
 
 
 def test_the_best_that_the_linear_network_can_do_is_what_the_recipe_says():
