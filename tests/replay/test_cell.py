@@ -98,8 +98,11 @@ CASES = {
     "embedding": [((np.array([[3, 0, 3]]), some(4, 2)), {})],
     "part": [(((some(2, 3), some(2, 2)),), {"index": 1})],
     "upsample_nearest": [((X,), {"size": (9, 11)})],
+    "scaled_dot_product_attention": [
+        ((some(1, 2, 3), some(1, 4, 3), some(1, 4, 2)), {}),
+        ((some(2, 3, 2, 3), some(2, 3, 4, 3), some(2, 3, 4, 2), some(2, 1, 1, 4)), {}),
+    ],
     # Without a rule of their own: answered by their slopes.
-    "scaled_dot_product_attention": [((some(1, 2, 3), some(1, 4, 3), some(1, 4, 2)), {})],
     "gru_cell": [((some(2, 3), some(2, 2), some(6, 3), some(6, 2)), {})],
     "lstm_cell": [((some(2, 3), some(2, 2), some(2, 2), some(8, 3), some(8, 2), some(8), some(8)), {})],
     "variance": [((X,), {"axes": (0, 2)})],

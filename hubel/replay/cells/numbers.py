@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hubel.definitions.attention import scaled_dot_product_attention
 from hubel.definitions.windows import Array
 from hubel.replay.cells.record import Asked, Cell, Step, bracketed, digits
 
@@ -114,6 +115,24 @@ def matmul(asked: Asked) -> Cell:
     return asked.cell(
         (x * w).sum(), "y[...,i,j] = sum_d a[...,i,d] b[...,d,j]", inputs=x, weights=w, products=x * w,
         term="{x}*{w}", reads=(asked.read(_row((*rows, i), len(x))), asked.read(cells, 1)),
+    )  # fmt: skip
+
+
+def attention(asked: Asked) -> Cell:
+    """The shares that a query gives to the keys, times a column of the values."""
+    *item, i, d = asked.index
+    q, k, v = (asked.array(name, tuple(item)) for name in "qkv")  # (L, E), (S, E), (S, D)
+    allowed = asked["mask"]
+    if allowed is not None:
+        allowed = np.broadcast_to(allowed, (*np.shape(asked["q"])[:-1], len(k)))[tuple(item)]
+    # Of values that are 1 at one key alone attention makes that key's share.
+    p = scaled_dot_product_attention(q, k, np.eye(len(k)), allowed)[i]
+    keys = np.array([(*item, s, e) for s in range(len(k)) for e in range(k.shape[1])], int)
+    values = np.array([(*item, s, d) for s in range(len(v))], int)
+    return asked.cell(
+        (p * v[:, d]).sum(), "y[i,d] = sum_s p[i,s] v[s,d],  p = softmax over s of (q[i] . k[s]) / sqrt(E)",
+        inputs=v[:, d], weights=p, products=p * v[:, d], term="{w}*{x}",
+        reads=(asked.read(_row((*item, i), q.shape[1])), asked.read(keys, 1), asked.read(values, 2)),
     )  # fmt: skip
 
 

@@ -39,6 +39,7 @@ RULES: dict[str, Callable[[Asked], Cell]] = {
     "max_over_time": windows.maximum_over_time,
     "linear": numbers.linear,
     "matmul": numbers.matmul,
+    "scaled_dot_product_attention": numbers.attention,
     "rbf": numbers.rbf,
     "dropout": numbers.dropout,
     "softmax": numbers.softmax,
