@@ -164,7 +164,7 @@ def _table(rows: Sequence[Layer], shape: Sequence[int], parameters: int) -> None
 def _columns(rows: Sequence[Layer], shape: Sequence[int], parameters: int, *, rounded: bool) -> list[_Column]:
     from hubel.cli import show
 
-    number = _rounded if rounded else _exact
+    number = show.rounded if rounded else _exact
     work, memory = (sum(getattr(r, name) for r in rows) for name in ("multiply_adds", "memory"))
     columns = [
         _Column("type", _short_type if rounded else _type),
@@ -235,18 +235,6 @@ def _axes(row: Layer, name: str, between: str, *, together: bool = True) -> str:
 
 def _exact(count: int) -> str:
     return f"{count:,}" if count else ""
-
-
-def _rounded(count: int) -> str:
-    """Three digits: 156, 2.42 k, 15.5 G."""
-    if count == 0:
-        return ""
-    for sign, unit in (("", 1), ("k", 10**3), ("M", 10**6), ("G", 10**9), ("T", 10**12)):
-        if count < 999.5 * unit or sign == "T":
-            share = count / unit
-            digits = 0 if not sign or share >= 99.95 else 1 if share >= 9.995 else 2
-            return f"{share:.{digits}f} {sign}".rstrip()
-    raise AssertionError("the last unit takes all")
 
 
 def _bytes(count: int) -> str:

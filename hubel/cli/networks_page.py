@@ -117,12 +117,11 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def _cells(name: str, drawn: Drawn, figures: list[str], folder: str) -> tuple[str, ...]:
     from hubel.cli import show
-    from hubel.cli.describe import _rounded
 
     entry = zoo.ZOO[name]
     return (
         f"[{name}]({folder}/{name}.svg)", str(entry.year or NOTHING), show.shape(entry.input), f"{entry.classes:,}",
-        f"{entry.parameters:,}", _rounded(sum(row.multiply_adds for row in drawn.rows)), _sees(drawn.rows),
+        f"{entry.parameters:,}", show.rounded(sum(row.multiply_adds for row in drawn.rows)), _sees(drawn.rows),
         entry.published or NOTHING, "<br>".join(figures) or NOTHING,
     )  # fmt: skip
 

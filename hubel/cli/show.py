@@ -51,11 +51,11 @@ def _plain(value: Any) -> Any:
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: str = "", title: str = "", whole: bool = False
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: str = "", title: str = "", whole: bool = False, named: bool = False
 ) -> None:  # fmt: skip
     """Print a table. right: the names of the columns to align right, separated by spaces (a name's spaces as _).
 
-    whole: no cell is broken, as the caller has made them fit
+    whole: no cell is broken, as the caller has made them fit   named: none of the first column, however long they are
     """
     from rich import box
     from rich.table import Table
@@ -72,7 +72,8 @@ def table(
     for place, column in enumerate(columns):
         aligned = "right" if column in to_the_right else "left"
         # A short name is not broken in two.
-        name = whole or (place == 0 and all(len(str(row[0])) <= NAME for row in rows))
+        short = named or all(len(str(row[0])) <= NAME for row in rows)
+        name = whole or (place == 0 and short)
         drawn.add_column(column, justify=aligned, overflow="fold", no_wrap=name or aligned == "right")  # type: ignore[arg-type]
     for row in rows:
         drawn.add_row(*(Text(printable(str(cell))) for cell in row))
@@ -151,6 +152,18 @@ def percent(share: float | None, digits: int = 2) -> str:
 def some(count: int, thing: str) -> str:
     """1 -> '1 step'; 1000 -> '1,000 steps'."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def rounded(count: int) -> str:
+    """Three digits: 156, 2.42 k, 15.5 G; nothing for 0."""
+    if count == 0:
+        return ""
+    for sign, unit in (("", 1), ("k", 10**3), ("M", 10**6), ("G", 10**9), ("T", 10**12)):
+        if count < 999.5 * unit or sign == "T":
+            share = count / unit
+            digits = 0 if not sign or share >= 99.95 else 1 if share >= 9.995 else 2
+            return f"{share:.{digits}f} {sign}".rstrip()
+    raise AssertionError("the last unit takes all")
 
 
 def span(seconds: float) -> str:

@@ -106,7 +106,7 @@ def table(cli, monkeypatch, columns, name):
 
 
 def test_what_there_is_no_room_for_is_named(cli, monkeypatch):
-    from hubel.cli import describe
+    from hubel.cli import describe, show
 
     assert "step" in table(cli, monkeypatch, 160, "googlenet")[1]
     narrow = table(cli, monkeypatch, 80, "googlenet")[1]
@@ -114,8 +114,7 @@ def test_what_there_is_no_room_for_is_named(cli, monkeypatch):
     said = cli("describe", "googlenet").out
     assert "No room for memory, step, from; numbers are rounded. --json has all." in said
     counts = [
-        describe._rounded(n)
-        for n in (0, 156, 999, 1000, 2416, 99_949, 99_950, 999_499, 999_500, 15_470_264_320)
+        show.rounded(n) for n in (0, 156, 999, 1000, 2416, 99_949, 99_950, 999_499, 999_500, 15_470_264_320)
     ]
     assert counts == ["", "156", "999", "1.00 k", "2.42 k", "99.9 k", "100 k", "999 k", "1.00 M", "15.5 G"]
     sizes = [describe._bytes(n) for n in (0, 40, 999, 1000, 18_816, 602_112, 3_211_264, 2**30)]
