@@ -113,6 +113,8 @@ def test_what_is_read_means_what_it_says(cli):
 
 
 WRONG = {
+    "1;2": ("what stands before a ; needs a name, as t=1, or nothing comes of it", 0),
+    "x=1; x*2; x": ("what stands before a ; needs a name", 5),
     "2*(3+": ("a number, a name or ( is expected here, but the expression ends", 5),
     "(2+3": ("an operator or ) is expected here, but the expression ends", 4),
     "2 3": ("an operator, or the end, is expected here, but '3' stands there", 2),
@@ -157,6 +159,7 @@ def test_a_mistake_is_pointed_at(cli, typed):
         (["x*2", "--let", "x=a"], "--let: 'a' is no number"),
         (["x*2", "--let", "x=1", "--let", "z=1"], "the expression has no z"),
         (["x=1*x=2"], "x is given twice, as 1 and as 2"),
+        (["x", "--let", "x=1", "--let", "x=2"], "--let gives x twice, as 1 and as 2"),
         (["x=1; x=2; x"], "x is given twice"),
     ],
 )

@@ -112,11 +112,19 @@ class _Reader:
         point(self.text, self.next.at, f"{expected} is expected here, but {found}")
 
     def line(self) -> list[Part]:
+        starts = [self.next.at]
         parts = [self.part()]
         while self.next.text == ";":
             self.take()
             if self.next.kind == "end":
                 break
+            if not parts[-1].name:
+                point(
+                    self.text,
+                    starts[-1],
+                    "what stands before a ; needs a name, as t=1, or nothing comes of it",
+                )
+            starts.append(self.next.at)
             parts.append(self.part())
         if self.next.kind != "end":
             self.fail("an operator, or the end,")

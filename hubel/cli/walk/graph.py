@@ -32,6 +32,7 @@ def graph(
     from hubel.definitions import Tape
     from hubel.replay.cells.record import digits
 
+    expression = expression.strip()
     made = _Made(Tape(), expression, _given(let or []))
     result = made.result()
     slopes = {node: float(d) for node, d in result.tape.gradients(result).items()}
@@ -44,9 +45,11 @@ def graph(
     lines, _ = _drawn(result, slopes, set())
     if max(map(len, lines)) <= draw.width():
         draw.out(*(_coloured(line) for line in lines), "")
-        draw.out(f"Above: values. Below: the derivative of {_short(result.name)}, the result, by each.")
+        said = f"Above: values. Below: the derivative of {_short(result.name)}, the result, by each."
+        draw.out(*draw.paragraph(said))
     else:
-        draw.out(f"(The drawing is {max(map(len, lines))} columns wide; the table has the same.)")
+        said = f"(The drawing is {max(map(len, lines))} columns wide; the table has the same.)"
+        draw.out(*draw.paragraph(said))
     rows = [
         (_short(n.name), digits(float(n.value)), digits(slopes[n]), _chain(n, slopes)) for n in result.tape.nodes if n in slopes
     ]  # fmt: skip
@@ -154,12 +157,15 @@ class _Made:
 def _given(let: list[str]) -> dict[str, float]:
     from hubel.cli.walk import numbers
 
-    found = {}
+    found: dict[str, float] = {}
     for text in let:
         name, sign, value = text.partition("=")
         if not sign or not name.strip().isidentifier():
             raise InputError(f"--let takes NAME=NUMBER, got {text!r}")
-        found[name.strip()] = numbers.number(value.strip(), "--let")
+        name, number = name.strip(), numbers.number(value.strip(), "--let")
+        if found.get(name, number) != number:
+            raise InputError(f"--let gives {name} twice, as {found[name]:g} and as {number:g}")
+        found[name] = number
     return found
 
 
