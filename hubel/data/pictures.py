@@ -80,6 +80,8 @@ def read_picture(
         raise e if str(e).startswith(named) else DataError(f"{named}: {e}") from None
     except FileNotFoundError:
         raise DataError(f"{named}: there is no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{named} is a folder, not a picture; name a file in it") from None
     except UnidentifiedImageError:
         raise DataError(
             f"{named} is no picture, or damaged at its start (read are {', '.join(FORMATS)})"

@@ -42,7 +42,7 @@ LECTURES = {
     ),
     ("convolve2d", "-i", FLIPPED, "-k", "1 0 0; 0 0 0; 0 0 -1"): (
         [[0, -2, -1], [2, 2, 4], [-1, 0, 0]],
-        ["y[1,2] = -1*-3 + 0*0  + 0*1  + 0*1  + 0*-1 + 0*0  + 0*1  + 0*2  + 1*1  = 4"],
+        ["y[1,2] = -1*(-3) + 0*0    + 0*1    + 0*1    + 0*(-1) + 0*0    + 0*1    + 0*2    + 1*1    = 4"],
     ),
     ("conv2d", "-i", BINARY, "-k", CROSS): ([[4, 3, 4], [2, 4, 3], [2, 3, 4]], ["4 3 4", "2 4 3", "2 3 4"]),
     ("max_pool2d", "-i", POOLED): ([[2, 3], [4, 2]], ["y[1,0] = max(3, 0, 2, 4) = 4"]),
@@ -121,7 +121,9 @@ def test_of_a_very_long_sum_the_largest_terms_are_said_and_the_rest_as_one_numbe
     x, w = " ".join(["1"] * 98 + ["5", "-7"]), " ".join(["1"] * 100)
     said = cli("walk", "linear", "-i", x, "-w", w, "--bias", "").out
     # the largest nine: -7, 5 and seven of 1; then 91 of 1; 98 + 5 - 7 = 96
-    assert "y[0] = 1*-7 + 1*5 + 1*1 + 1*1 + 1*1 + 1*1 + 1*1 + 1*1 + 1*1 + 91 (91 smaller terms) = 96" in said
+    assert (
+        "y[0] = 1*(-7) + 1*5 + 1*1 + 1*1 + 1*1 + 1*1 + 1*1 + 1*1 + 1*1 + 91 (91 smaller terms) = 96" in said
+    )
 
 
 def test_one_cell_at_a_time_marks_its_window_in_brackets(cli):
@@ -145,6 +147,9 @@ def test_on_a_terminal_enter_goes_on_and_q_ends(cli, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\nq\n"))
     said = cli("walk", "conv2d", "--step").out
     assert "cell 2 of 4" in said and "cell 3 of 4" not in said and "\ny  2×2" not in said
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))  # then the end, as of Ctrl-D
+    said = cli("walk", "conv2d", "--step").out
+    assert "cell 2 of 4" in said and "cell 3 of 4" not in said
 
 
 def test_of_a_large_output_the_first_cells_are_shown_and_the_others_counted(cli):
@@ -168,11 +173,11 @@ def test_a_large_matrix_is_cut_to_the_terminal(cli, monkeypatch):
     assert " 100  100 [100] 100  100" in lines  # two cells around the window
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize(
     "typed",
     [("conv2d", "--padding", "1", "--backward"), ("conv_transpose2d",), ("batch_norm",), ("local_response_norm",),
-     ("binary_cross_entropy", "--backward"), ("adamw", "--steps", "3"), ("kernel",), ("graph",), ()],
+     ("binary_cross_entropy", "--backward"), ("scaled_dot_product_attention",), ("dropout",), ("adamw", "--steps", "3"), ("kernel",), ("graph",), ()],
     ids=str,
 )  # fmt: skip
 def test_nothing_is_wider_than_the_terminal(cli, monkeypatch, typed, width):
@@ -250,6 +255,70 @@ def test_losses(cli, typed, computed):
     assert said["output"] == pytest.approx(computed, rel=1e-9)
     assert said["cells"][0]["computed"] == pytest.approx(computed, rel=1e-9)
     assert set(said["backward"]) >= {"dL", "dt"}
+
+
+def test_activations_of_newer_networks(cli):
+    # Phi(1) = 0.841345 of any table of the normal distribution, and Phi(-1) = 1 - Phi(1)
+    gelu = cli("walk", "gelu", "-i", "1 -1 0", "--json").json["output"]
+    assert gelu == pytest.approx([0.841345, -0.158655, 0], abs=1e-6)
+    relu6 = cli("walk", "relu6", "-i", "-1 3 8 6", "--backward", "--json").json
+    assert relu6["output"] == [0, 3, 6, 6] and relu6["backward"]["dx"] == [0, 1, 0, 0]
+
+
+def test_a_row_is_normalised_by_itself(cli):
+    # row 1: mean 5, variance 9, so (8 - 5) / 3 = 1, times 2, plus 1; row 0: mean 2, variance 1
+    typed = ("layer_norm", "-i", "1 3; 2 8", "--gamma", "1 2", "--beta", "0 1", "--eps", "0")
+    said = cli("walk", *typed, "--json").json
+    assert said["output"] == [[-1, 3], [-1, 3]]
+    assert "mean     = mean of 2 numbers = 5" in cli("walk", *typed, "--at", "1,1").out
+
+
+def test_attention_gives_the_values_by_the_shares_of_their_keys(cli):
+    # q . k = (2 ln 3, 0), over sqrt(4) = (ln 3, 0): softmax is (3/4, 1/4), and 3/4 * 8 + 1/4 * (-4) = 5
+    q, k = f"{2 * math.log(3)!r} 0 0 0", "1 0 0 0; 0 1 0 0"
+    typed = ("scaled_dot_product_attention", "--q", q, "--k", k, "--v", "8 0; -4 2")
+    said = cli("walk", *typed, "--json").json
+    assert said["output"][0] == pytest.approx([5, 0.5])
+    assert said["cells"][0]["sum"] == pytest.approx(5)
+    assert "y[0] = 0.75*8 + 0.25*(-4) = 5" in cli("walk", *typed).out
+    back = cli("walk", "scaled_dot_product_attention", "--dy", "1 2; 3 -1", "--json").json["backward"]
+    arrays = [
+        np.array(rows, float)
+        for rows in ([[1, 0], [0, 2]], [[1, 0], [0, 1], [1, 1]], [[10, 0], [0, 10], [2, 3]])
+    ]
+    slopes = definitions.scaled_dot_product_attention_backward(np.array([[1.0, 2], [3, -1]]), *arrays)
+    for name, slope in zip("qkv", slopes, strict=False):
+        np.testing.assert_allclose(back[f"d{name}"], slope, atol=1e-12)
+
+
+def test_dropout_and_the_mean_of_a_channel(cli):
+    said = cli(
+        "walk", "dropout", "-i", "1 2 3", "--mask", "1 0 1", "--p", "0.75", "--backward", "--json"
+    ).json
+    assert said["output"] == [4, 0, 12] and said["backward"]["dx"] == [4, 0, 4]
+    mean = cli("walk", "global_avg_pool2d", "-i", "1 2 3; 4 5 9 | 0 0 6; 0 0 0", "--backward", "--json").json
+    assert np.ravel(mean["output"]).tolist() == [4, 1]
+    assert np.ravel(mean["backward"]["dx"]) == pytest.approx([1 / 6] * 12)
+
+
+def test_a_negative_number_after_an_operator_stands_in_brackets(cli):
+    said = cli("walk", "linear", "-i", "252 -3 2", "-w", "-2 -1 -4", "--bias", "").out
+    assert "y[0] = -2*252 + (-1)*(-3) + (-4)*2 = -509" in said  # -504 + 3 - 8
+    pooled = cli("walk", "avg_pool2d", "-i", "-1 -2; 3 -4").out
+    assert "sum = -1 + (-2) + 3 + (-4) = -4" in pooled
+    loss = cli("walk", "cross_entropy_with_logits", "-a", "0 0", "-t", "1 0").out
+    assert "L  sum = -1*(-0.693147) - 0*(-0.693147) = 0.693147" in loss
+
+
+def test_what_begins_with_a_sign_is_no_option(cli):
+    graph = cli("walk", "graph", "-2**2", "--json").json
+    assert graph["result"] == -4 and graph["expression"] == "-2**2"
+    assert cli("walk", "graph", "-x*3", "--let", "x=-2", "--json").json["result"] == 6
+    assert "-1 -1 -1\n 2  2  2" in cli("walk", "kernel", "-1 -1 -1; 2 2 2; -1 -1 -1").out
+    assert cli("walk", "kernel", " sobel-x ").out == cli("walk", "kernel", "sobel-x").out
+    assert cli("walk", "linear", "-i", "-1 2 0.5", "--at", "-1,0").code == 0
+    said = cli("walk", "graph", "2*3", "-j")
+    assert said.code == 2 and "No such option" in said.err
 
 
 def test_layers(cli):
@@ -351,18 +420,18 @@ WRONG = {
     "conv2d -i 1,1/0": "--input: '1/0' is no number",
     "conv2d -i 1;;2": "has a row without numbers",
     "conv2d -i 1|2,3": "every channel must have one size, got 1×1 and 1×2",
-    "conv2d -k 1,2|3,4": "conv2d: x has 1 channels but w expects 2 (x (1, 1, 4, 4), w (1, 2, 1, 2))",
+    "conv2d -k 1,2|3,4": "conv2d: x has 1 channel but w expects 2 (x (1, 1, 4, 4), w (1, 2, 1, 2))",
     "conv2d -k 1,2,3,4,5": "columns: a window of 5 does not fit into 4 cells",
-    "conv2d -k 1,2;3,4 --padding same": "same: a window of 2 needs 1 cells of padding in all",
-    "conv2d -k sobell-x": "--kernel: 'sobell-x' is no number",
+    "conv2d -k 1,2;3,4 --padding same": "same: a window of 2 needs 1 cell of padding in all",
+    "conv2d -k sobell-x": "no kernel named 'sobell-x'. Did you mean 'sobel-x'?",
     "conv2d --padding odd": "--padding is valid, same, full or numbers, got 'odd'",
     "conv2d --padding 1,2,3": "--padding takes 1 or 2 or 4 whole numbers",
     "conv2d --stride 0": "--stride must be at least 1, got '0'",
     "conv2d --stride 1.5": "--stride takes 1 or 2 whole numbers parted by commas, got '1.5'",
-    "conv2d --groups 3": "conv2d: 3 groups must divide both the 1 channels of x and the 1 of w",
-    "conv2d --bias 1,2": "conv2d: w makes 1 maps, so b must be (1,), got (2,)",
-    "conv2d --at 2,0": "--at 2,0 is outside of the output, which is 1×1×2×2",
-    "conv2d --dy 1,2": "--dy must be as the output, 1×1×2×2, got 1×1×1×2",
+    "conv2d --groups 3": "conv2d: 3 groups must divide both the 1 channel of x and the 1 of w",
+    "conv2d --bias 1,2": "conv2d: w makes 1 map, so b must be (1,), got (2,)",
+    "conv2d --at 2,0": "--at 2,0 is outside of the output, which is 2×2",
+    "conv2d --dy 1,2": "--dy must be as the output, 2×2, got 1×2",
     "conv2d -i nope.csv": "nope.csv cannot be read: No such file or directory",
     "conv2d -i nope.png": "nope.png: there is no such file",
     "conv2d --padding 99999999": "numbers at once, more than the 40,000,000 of a walk",
@@ -383,11 +452,42 @@ WRONG = {
     "adam -g 1": "--parameters has 2 numbers, but a row of --gradients has 1",
     "adam -g 1,2;3,4 --steps 3": "--gradients has 2 rows, but there are 3 steps",
     "adam --beta1 1": "--beta1 must be at least 0 and below 1, got 1",
+    "conv1d --dilation x": "--dilation takes one whole number, got 'x'",
+    "conv2d --at 1,2,0,0": "--at 1,2,0,0 is outside of the output, which is 1×1×2×2",
+    "conv2d --kernel sobelx": "no kernel named 'sobelx'. Did you mean 'sobel-x'?",
+    "conv2d -i 1e200,1e200 -k 1e200,-1e200": "conv2d: y[0,0] is no finite number, but ",
+    "mean_squared_error -a 1e200 -t 0": "mean_squared_error: L is no finite number, but inf",
+    "conv2d -i 1e200 -k 1 --dy 1e200 -k 1e200": "no finite number, but inf",
+    "leaky_relu --slope nan": "--slope must be a finite number, got nan",
+    "batch_norm --eps -1": "--eps must be at least 0, got -1",
+    "batch_norm --eps nan": "--eps must be a finite number, got nan",
+    "batch_norm --eps 0 -i 1,1": "batch_norm: y[0,0] is no finite number, but nan; with --eps 0 one divides by 0",
+    "batch_norm --mean 0,0 --variance -1,1": "--variance must be at least 0, got -1",
+    "layer_norm --eps -1": "--eps must be at least 0, got -1",
+    "layer_norm --gamma 1,2": "layer_norm: ",
+    "local_response_norm --alpha -5": "--alpha must be at least 0, got -5",
+    "local_response_norm --beta inf": "--beta must be a finite number, got inf",
+    "local_response_norm --k 0 -i 0|0": "local_response_norm: y[0,0,0] is no finite number, but nan; with --k 0",
+    "dropout --p 1": "dropout: p must be at least 0 and below 1",
+    "dropout --mask 1,0.5,1,1,1": "--mask is 1 where a unit stays and 0 where it is left out, got 0.5",
+    "dropout --mask 1,0": "dropout: the mask must have the shape of x, got (2,) and (5,)",
+    "scaled_dot_product_attention --q 1,2,3": "q has 3 features but k has 2",
+    "cross_entropy -t 5,-3": "--target must be from 0 to 1, 1 for what is right, got -3",
+    "cross_entropy -t 1,1": "--target: a row must sum to 1, but row 0 sums to 2",
+    "binary_cross_entropy -t 2,0": "--target must be from 0 to 1, 1 for what is right, got 2",
+    "gd --rate -1": "--rate must be at least 0, got -1",
+    "gd --decay -1": "--decay must be at least 0, got -1",
+    "rmsprop --rate nan": "--rate must be a finite number, got nan",
+    "rmsprop --eps -1": "--eps must be at least 0, got -1",
+    "adam --eps 0 -g 0,0": "p[0] is no finite number after step 1, but nan; one divides by 0: make --eps larger",
+    "kernel blur .": ". is a folder, not a picture; name a file in it",
+    "conv2d -i 1;2,3": "--input: row 0 has 1 number, but row 1 has 2",
     "kernel sobelx": "no kernel named 'sobelx'. Did you mean 'sobel-x'?",
     "kernel 1,2;3,4 nope.png": "sides are odd; this one is 2×2",
 }
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("typed", WRONG)
 def test_what_is_wrong_is_said(cli, tmp_path, monkeypatch, typed):
     monkeypatch.chdir(tmp_path)

@@ -12,8 +12,8 @@ from sklearn.datasets import load_digits
 
 import hubel
 from hubel.cli.walk import EXAMPLES
-from hubel.cli.walk.network import _cell
-from hubel.definitions import Tape, scaled_dot_product_attention
+from hubel.cli.walk.network import _cell, _suggested
+from hubel.definitions import Tape, variance
 from hubel.replay import replay
 from hubel.replay.cells import cell, receptive
 from hubel.run import load
@@ -98,6 +98,68 @@ def _numbers(text):
             continue
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_every_product_is_shown_however_narrow_the_terminal(cli, runs, monkeypatch, width):
+    typed = ("walk", "lenet", "digit.png", "--layer", "features.3", "--map", "4", "--at", "5,7")
+    monkeypatch.chdir(runs)
+    monkeypatch.setenv("COLUMNS", str(width))
+    for more, channels in (((), 3), (("--all",), 6)):
+        said = cli(*typed, *more).out
+        window, grids = cli(*typed, "--json").json["cell"], said.split("The way back")[0]
+        assert grids.count("products\n") == channels and max(map(len, said.split("\n"))) <= width
+        written = set(_numbers(grids))
+        order = np.argsort(-np.abs(np.sum(window["products"], (1, 2))))[:channels]
+        for product in np.array(window["products"])[order].ravel():
+            assert any(abs(n - product) < 1e-3 for n in written), product
+    assert "-0.0000 " not in said
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_names_of_layers_are_never_broken(cli, runs, monkeypatch, width):
+    monkeypatch.chdir(runs)
+    monkeypatch.setenv("COLUMNS", str(width))
+    said = cli("walk", "mirrored", "digit.png").out
+    names = [row["layer"] for row in cli("walk", "mirrored", "digit.png", "--json").json["layers"]]
+    lines = said.split("\n")
+    assert [n for n in names if not any(line.startswith(f" {n} ") for line in lines)] == []
+    assert max(map(len, lines)) <= width and ("batch_norm_inference " in said or "No room for" in said)
+
+
+def test_of_columns_without_room_the_spare_ones_are_left_out_and_named(cli, monkeypatch, capsys):
+    from hubel.cli.walk import draw
+
+    rows = [("blocks.11.attn.scaled_dot_product_attention", "attention", "3×65×64", "2")]
+    wide = 1 + sum(3 + n for n in (43, 9, 7, 5))
+    for width, left in ((wide, ""), (wide - 1, "c"), (wide - 9, "c, b"), (50, "c, b")):
+        monkeypatch.setenv("COLUMNS", str(width))
+        draw.table(["layer", "b", "shape", "c"], [(*rows[0][:3], "22222")], right="", spare=["c", "b"])
+        said = capsys.readouterr().out
+        assert rows[0][0] in said and (f"No room for {left};" in said if left else "No room" not in said)
+
+
+def test_the_cell_that_is_suggested_can_be_walked(cli, runs):
+    for run, item in (("lenet", "digit.png"), ("mirrored", "digit.png"), ("points", "0.3 0.2")):
+        item = runs / item if item.endswith("png") else item
+        line = cli("walk", runs / run, item).out.rstrip().split("\n")[-1]
+        said = cli("walk", runs / run, item, *line.removeprefix("One of them: ").split(), "--json").json
+        assert said["cell"]["products"], line
+    assert _suggested([{"layer": "a", "shape": [1, 3, 4], "shown_as": "as given"}]) == "--layer a --at 0,0"
+
+
+def test_what_a_cell_was_read_from_is_written_as_cells_are_asked_for(cli, runs):
+    typed = ("walk", runs / "lenet", runs / "digit.png", "--layer")
+    # number 152 of the 16 maps of 5×5: 152 = 6 * 25 + 0 * 5 + 2
+    assert "y = features.5[6,0,2] = " in cli(*typed, "classifier.0", "--at", "152").out
+    assert "input[0,3,3] = " in (said := cli(*typed, "input", "--map", "0", "--at", "3,3").out)
+    assert "   1×32×32\n" in said
+    listed = cli("walk", *typed[1:3]).out
+    assert "two numbers in" in listed and "moved" in listed
+
+
+def test_a_negative_row_of_numbers_is_no_option(cli, runs):
+    assert cli("walk", runs / "points", "-0.3 0.2").code == 0
+
+
 def test_without_a_layer_the_layers_are_listed(cli, runs):
     said = cli("walk", runs / "lenet", runs / "digit.png")
     assert (
@@ -141,15 +203,14 @@ def test_every_layer_can_be_walked(cli, runs):
 
 
 def test_an_operation_without_a_rule_shows_its_steepest_numbers(capsys):
-    """v enters by the share that its key was given: two equal keys, a half each."""
+    """By 3, 7 and 8 the slope of the variance is 2/3 (a - 6): -2, 2/3 and 4/3; an item's axis is that of a parameter, too."""
     tape = Tape()
-    q, k = tape.leaf(np.ones((1, 1, 2)), "q"), tape.leaf(np.ones((1, 2, 2)), "k")
-    v = tape.leaf(np.array([[[3.0], [5.0]]]), "v")
-    node = tape.apply(scaled_dot_product_attention, q, k, v, name="attention")
-    _cell(cell(node, (0, 0, 0)), node, "attention", "", False)
+    a = tape.leaf(np.array([[3.0, 7.0, 8.0]]), "a")
+    node = tape.apply(variance, a, axes=(1,), name="spread")
+    _cell(cell(node, (0,)), node, "spread", "", False)
     said = capsys.readouterr().out
-    assert "attention[0,0] = 4 " in said and "v, 2 numbers; the steepest:" in said
-    assert "  [0,0,0] 3   slope 0.5\n" in said and "  [0,1,0] 5   slope 0.5\n" in said
+    assert "spread[] = 4.66667 " in said and "a, 3 numbers; the steepest:" in said
+    assert "  [0,0] 3   slope -2\n" in said and "  [0,2] 8   slope 1.33333\n" in said
 
 
 def test_an_item_of_the_runs_own_validation_part(cli, runs):
@@ -179,6 +240,7 @@ WRONG = {
     "lenet": "name a picture, or an item of the run's own data with --item N",
     "lenet digit.png --item 3": "not both",
     "lenet --item 100000": "--item is from 0 to ",
+    "lenet .": ". is a folder, not a picture; name a file in it",
     "lenet nope.png": "nope.png: there is no such file",
     "no/run digit.png": "no run at no/run: ",
     "lennet digit.png": "no walk named 'lennet'.",

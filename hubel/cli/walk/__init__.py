@@ -5,6 +5,7 @@ Each family of walks is one file; this one lists them. Nothing that is typed is 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from hubel.cli.walk import graph, kernel, losses, network, operations, optimizers
+from hubel.cli.walk import graph, kernel, losses, network, operations, optimizers, options
 
 # group -> command -> (function, one line)
 WALKS: dict[str, dict[str, tuple[Any, str]]] = {
@@ -24,11 +25,14 @@ WALKS: dict[str, dict[str, tuple[Any, str]]] = {
         "conv_transpose2d": (operations.convolve_back, "Transposed: every cell stamps the kernel."),
         "max_pool2d": (operations.pool, "The largest number of each window."),
         "avg_pool2d": (operations.pool, "The mean of each window."),
+        "global_avg_pool2d": (operations.pool_whole, "The mean of each channel."),
     },
     "Activations": {
         "sigmoid": (operations.activate, "1 / (1 + e^-x)"),
         "tanh": (operations.activate, "(e^x - e^-x) / (e^x + e^-x)"),
         "relu": (operations.activate, "max(x, 0)"),
+        "relu6": (operations.cap, "min(max(x, 0), 6)"),
+        "gelu": (operations.activate, "x times the share of a normal distribution that lies below x."),
         "leaky_relu": (operations.leak, "x, or a little of it where it is below 0."),
         "softmax": (operations.compete, "Numbers as shares of 1."),
         "log_softmax": (operations.compete, "The logarithm of these shares."),
@@ -36,6 +40,9 @@ WALKS: dict[str, dict[str, tuple[Any, str]]] = {
     "Layers": {
         "linear": (operations.connect, "Fully connected: rows of weights times the input."),
         "batch_norm": (operations.normalise, "Each channel to mean 0 and variance 1."),
+        "layer_norm": (operations.normalise_rows, "Each row to mean 0 and variance 1."),
+        "scaled_dot_product_attention": (operations.attend, "Queries ask keys, and take values by the answers."),
+        "dropout": (operations.drop, "Units left out by a mask."),
         "local_response_norm": (operations.respond, "Divided by what neighbouring channels answer."),
     },
     "Losses": {
@@ -74,6 +81,11 @@ EXAMPLES = {
     "avg_pool2d": ["--stride 1", "--size 3 --padding 1 --no-count-padding"],
     "linear": ["--input '1 2; 3 4' --weights '0.5 -1' --bias 2 --backward"],
     "batch_norm": ["--gamma '2 1' --beta '0 1'", "--mean '3 1' --variance '4 1' --at 0,0,1,2"],
+    "layer_norm": ["--gamma '2 1 1' --beta '0 0 1'", "--input '1 3; 2 8' --eps 0 --backward"],
+    "scaled_dot_product_attention": ["--q '1 0' --k '1 0; 0 1' --v '10 0; 0 10'", "--at 0,1 --backward"],
+    "dropout": ["--mask '1 1 0 0 1' --p 0.4 --backward"],
+    "global_avg_pool2d": ["--input '1 2; 3 4 | 0 0; 0 8' --backward"],
+    "relu6": ["--input '-1 3 8' --backward"],
     "local_response_norm": ["--size 5 --alpha 5e-4 --k 2", "--backward"],
     "leaky_relu": ["--input '-3 -1 0.5; 2 0 -4' --slope 0.2 --backward"],
     "mean_squared_error": ["--answer '1 2; 3 4' --target '1 1; 1 1' --backward"],
@@ -115,7 +127,8 @@ class _Walks(TyperGroup):
             from hubel.errors import InputError
 
             if isinstance(e, DefinitionError):
-                raise InputError(str(e)) from e
+                # definitions count without grammar: "x has 1 channels"
+                raise InputError(re.sub(r"\b1 (channel|map|cell|number|group)s\b", r"1 \1", str(e))) from e
             raise
 
 
@@ -148,9 +161,13 @@ def _examples(name: str) -> str:
 
 for _group, _walks in WALKS.items():
     for _name, (_function, _line) in _walks.items():
-        app.command(_name, help=_function.__doc__ or _line, epilog=_examples(_name), rich_help_panel=_group)(
-            _function
-        )
+        app.command(
+            _name,
+            cls=options.Signed,
+            help=_function.__doc__ or _line,
+            epilog=_examples(_name),
+            rich_help_panel=_group,
+        )(_function)
 
 
 def add(to: typer.Typer) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,14 +84,19 @@ def matrix(
             drawn.append(" …")
         lines.append(drawn)
     if len(values) > TALL:
-        lines.append(Text(f"… {len(values) - TALL:,} more rows", FAINT))
+        lines.append(Text(f"… {show.some(len(values) - TALL, 'more row')}", FAINT))
     return Block(tuple(lines))
 
 
 def _even(values: Array) -> Callable[[float], str]:
     largest = float(np.abs(values[np.isfinite(values)]).max(initial=0))
     decimals = 0 if (values == np.rint(values)).all() else int(np.clip(2 - np.floor(np.log10(largest)), 0, 9))
-    return lambda v: digits(0.0) if v == 0 else f"{v:.{decimals}f}"
+    return lambda v: digits(0.0) if v == 0 else _unsigned_zero(f"{v:.{decimals}f}")
+
+
+def _unsigned_zero(text: str) -> str:
+    """A small negative number that is rounded to 0 has no sign: 0.0000."""
+    return text if float(text) else text.removeprefix("-")
 
 
 def _put(line: Text, text: str, room: int, marked: bool, brackets: bool, *, last: bool) -> None:
@@ -172,7 +178,7 @@ def sum_lines(cell: Cell, label: str, columns: Columns) -> list[str]:
     if long:
         rest = float(cell.products.sum()) - sum(float(cell.products.flat[i]) for i in _shown(cell))
         left = cell.products.size - len(terms)
-        last.insert(0, f"{'-' if rest < 0 else '+'} {digits(abs(rest))} ({left:,} smaller terms)")
+        last.insert(0, f"{'-' if rest < 0 else '+'} {digits(abs(rest))} ({show.some(left, 'smaller term')})")
     line = _joined([*_signed(terms if long else columns.set(terms), sign), *last])
     if len(line) <= room:
         return [f"{label} = {line}"]
@@ -218,11 +224,23 @@ def _terms(cell: Cell) -> list[str]:
     assert cell.inputs is not None
     inside = None if cell.window is None else np.broadcast_to(cell.window.inside, cell.inputs.shape).ravel()
     found = []
-    for i in _shown(cell):
+    for place, i in enumerate(_shown(cell)):
         x = PADDING if inside is not None and not inside[i] else digits(cell.inputs.flat[i])
         w = "" if cell.weights is None else digits(cell.weights.flat[i])
-        found.append(cell.term.removeprefix("-").format(x=x, w=w))
+        found.append(_set_in(cell.term, {"x": x, "w": w}, first=place == 0))
     return found
+
+
+def _set_in(term: str, numbers: Mapping[str, str], *, first: bool) -> str:
+    """'{w}*{x}' with its numbers, without the term's own sign; a negative one that follows an operator in brackets."""
+    body = term.removeprefix("-")
+    sign = "" if first and body == term else "+"
+
+    def one(found: re.Match[str]) -> str:
+        text, before = numbers[found[1]], f"{sign}{body[: found.start()]}".rstrip()
+        return f"({text})" if text.startswith("-") and before[-1:] in ("*", "+", "-") else text
+
+    return re.sub(r"\{(\w)\}", one, body)
 
 
 def _shown(cell: Cell) -> list[int]:
@@ -246,6 +264,29 @@ def step_lines(label: str, rows: Sequence[tuple[str, str, float]]) -> list[str]:
         f"{start}  {name:<{what}} = {said:<{text}} = {digits(value)}"
         for start, (name, said, value) in zip(before, rows, strict=True)
     ]
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: str, spare: Sequence[str]) -> None:
+    """A table whose names, in the first column, are never broken, nor any other cell where columns can make room.
+
+    spare: the columns that may be left out, in this order; those that were are named below
+    """
+    kept, said, room = list(columns), [], show.console().width
+
+    def across() -> int:
+        places = [columns.index(name) for name in kept]
+        return 1 + sum(3 + max(map(len, (columns[p], *(row[p] for row in rows)))) for p in places)
+
+    for name in spare:
+        if across() > room:
+            kept.remove(name)
+            said.append(name)
+    places = [columns.index(name) for name in kept]
+    show.table(
+        kept, [[row[p] for p in places] for row in rows], right=right, whole=across() <= room, named=True
+    )
+    if said:
+        out(*paragraph(f"No room for {', '.join(said)}; --json has all."))
 
 
 def paragraph(text: str, room: int | None = None) -> list[str]:

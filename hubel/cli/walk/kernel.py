@@ -32,6 +32,7 @@ ANSWERS = {
     "second-difference": "along a row: high frequencies",
     "echo": "along a row: a decaying echo",
 }
+BROAD = 75  # columns from which a kernel's numbers and words stand beside its name
 STRIP = 256  # rows that are filtered at once: bounds the memory for a picture of any size
 
 
@@ -95,9 +96,12 @@ def _list(json_: bool) -> None:
         numbers = draw.Block(
             (*block.lines[:-1], block.lines[-1] + draw.Text(" " * (26 - block.lines[-1].cell_len)))
         )
+        if draw.width() < BROAD:
+            draw.out(draw.title(name), *draw.paragraph(ANSWERS[name]), *block.lines, "")
+            continue
         said = draw.Block(tuple(map(draw.Text, draw.paragraph(ANSWERS[name], draw.width() - 50))))
         draw.out(*draw.beside([draw.Block((draw.title(f"{name:<17}"),)), numbers, said], gap=2), "")
-    draw.out("On a picture: hubel walk kernel sobel-x photo.png -o edges.png")
+    draw.out(*draw.paragraph("On a picture: hubel walk kernel sobel-x photo.png -o edges.png"))
 
 
 def _kernel(name: str) -> tuple[str, Array]:
@@ -106,6 +110,7 @@ def _kernel(name: str) -> tuple[str, Array]:
     from hubel.definitions import KERNELS
     from hubel.definitions import kernel as named
 
+    name = name.strip()
     if name in KERNELS:
         return name, named(name)
     if not name[:1].isdigit() and name[:1] not in "-+.":

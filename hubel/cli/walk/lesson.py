@@ -74,10 +74,20 @@ class Lesson:
 
 
 def teach(lesson: Lesson, view: View) -> None:
-    """Print the walk, or all of its numbers as JSON."""
-    node = lesson.made()
-    chosen, left = _chosen(node, view)
-    slopes = _slopes(node, view, lesson)
+    """Print the walk, or all of its numbers as JSON. Raises InputError where a number of it is not finite."""
+    with np.errstate(all="ignore"):  # what comes of it is looked at, and said
+        node = lesson.made()
+        _finite(node.name, np.asarray(node.value), lesson)
+        chosen, left = _chosen(node, view)
+        slopes = _slopes(node, view, lesson)
+        for name, array in slopes.items():
+            _finite(name, array, lesson)
+        _show(lesson, view, node, slopes, chosen, left)
+
+
+def _show(
+    lesson: Lesson, view: View, node: Node, slopes: dict[str, Array], chosen: list[tuple[int, ...]], left: int
+) -> None:
     if view.json:
         show.as_json(_as_dict(lesson, node, [cell(node, index) for index in chosen], left, slopes))
         return
@@ -95,8 +105,24 @@ def teach(lesson: Lesson, view: View) -> None:
             draw.out(*working(found, name_of(found.index, node), columns, before))
     if left:
         one = _place(chosen[-1], node)
-        draw.out("", f"… {left:,} more cells. All of them: --all; one of them: --at {one}")
+        draw.out("", f"… {show.some(left, 'more cell')}. All of them: --all; one of them: --at {one}")
     _close(lesson, node, slopes)
+
+
+def _finite(name: str, array: Array, lesson: Lesson) -> None:
+    """Refuse a result that is not finite, and say where and how it may have come about."""
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        at = tuple(bad[0].tolist())
+        typed = at[len(at) - len(_typed(array.shape)) :]
+        place = f"[{','.join(map(str, typed))}]" if typed else ""
+        noughts = [k for k in ("eps", "k") if lesson.settings.get(k) == 0]
+        why = (
+            f"with --{noughts[0]} 0 one divides by 0: make it larger"
+            if noughts
+            else "make the numbers smaller"
+        )
+        raise InputError(f"{lesson.operation}: {name}{place} is no finite number, but {array[at]:g}; {why}")
 
 
 def name_of(index: Sequence[int], node: Node) -> str:
@@ -134,9 +160,11 @@ def _chosen(node: Node, view: View) -> tuple[list[tuple[int, ...]], int]:
     shape = np.shape(node.value)
     if view.at is not None:
         at = numbers.whole(view.at, "--at", -(10**9), tuple(range(1, len(shape) + 1)))
-        at = (0,) * (len(shape) - len(at)) + at
+        typed = len(at)
+        at = (0,) * (len(shape) - typed) + at
         if not all(-n <= i < n for i, n in zip(at, shape, strict=True)):
-            raise InputError(f"--at {view.at} is outside of the output, which is {show.shape(shape)}")
+            said = show.shape(shape[len(shape) - typed :])
+            raise InputError(f"--at {view.at} is outside of the output, which is {said}")
         return [at], 0
     every = list(np.ndindex(shape))
     kept = every if view.every or view.step else every[:FIRST]
@@ -152,11 +180,19 @@ def _slopes(node: Node, view: View, lesson: Lesson) -> dict[str, Array]:
     if view.dy is not None:
         given = numbers.stack(view.dy, "--dy")
         if given.size != y.size or given.shape[-1:] != (y.shape[-1:] or (1,)):
-            raise InputError(f"--dy must be as the output, {show.shape(y.shape) or 'one number'}, got {show.shape(given.shape)}")  # fmt: skip
+            wanted, got = (show.shape(_typed(shape)) for shape in (y.shape, given.shape))
+            raise InputError(f"--dy must be as the output, {wanted or 'one number'}, got {got}")
         dy = given.reshape(y.shape)
     found = node.tape.gradients(node, dy)
     by_name = {n.name: np.asarray(found[n]) for n in node.inputs if n is not None and n in found}
     return {f"d{lesson.name}": dy, **{f"d{name}": by_name[name] for name in lesson.arrays if name in by_name}}
+
+
+def _typed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without the axes in front that need not be typed, as they hold one item, or one channel."""
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
 
 
 def _open(lesson: Lesson, cells: Sequence[Cell]) -> None:
@@ -221,7 +257,10 @@ def _step(found: Cell, node: Node, number: tuple[int, int], ends: Sequence[Cell]
     if count == of or not _interactive():
         return True
     draw.out(Text("Enter: the next cell   q: end", draw.FAINT))
-    return sys.stdin.readline().strip().lower() not in ("q", "quit")
+    line = (
+        sys.stdin.readline()
+    )  # "" is the end of the input, as Ctrl-D gives it; Enter gives a line with nothing on it
+    return line != "" and line.strip().lower() not in ("q", "quit")
 
 
 def _interactive() -> bool:

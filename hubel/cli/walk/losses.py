@@ -10,6 +10,7 @@ from hubel.cli.walk import options as o
 
 if TYPE_CHECKING:
     from hubel.definitions import Node
+    from hubel.definitions.windows import Array
 
 Answer = Annotated[str, typer.Option("--answer", "-a", metavar="NUMBERS", help="What was answered: a row for each item, parted by ;.")]  # fmt: skip
 Target = Annotated[
@@ -53,7 +54,7 @@ def of_probabilities(
         raise InputError(f"--clip must lie between 0 and 1, got {clip:g}")
     lesson = Lesson(
         name,
-        {"q": q, "t": numbers.matrix(target, "--target")},
+        {"q": q, "t": _target(name, target)},
         {"clip": clip},
         note=NOTES[name],
         after=_in_base_10,
@@ -70,10 +71,26 @@ def of_logits(
     from hubel.definitions import log_softmax
 
     name = ctx.command.name or ""
-    z, t = numbers.matrix(answer, "--answer"), numbers.matrix(target, "--target")
+    z, t = numbers.matrix(answer, "--answer"), _target(name, target)
     between = {} if name.startswith("binary") else {"log_softmax(z)": log_softmax(z)}
     lesson = Lesson(name, {"z": z, "t": t}, note=NOTES[name], between=between, after=_in_base_10)
     teach(lesson, View(json=json_, backward=backward))
+
+
+def _target(name: str, text: str) -> Array:
+    """(N, K) probabilities; of one class among several they sum to 1 in each row."""
+    from hubel.cli.walk import numbers
+    from hubel.errors import InputError
+
+    t = numbers.matrix(text, "--target")
+    if t.min() < 0 or t.max() > 1:
+        worst = t.min() if t.min() < 0 else t.max()
+        raise InputError(f"--target must be from 0 to 1, 1 for what is right, got {worst:g}")
+    away = abs(t.sum(1) - 1)
+    if not name.startswith("binary") and away.max() > 0.01:  # 0.33 three times is meant well
+        row = int(away.argmax())
+        raise InputError(f"--target: a row must sum to 1, but row {row} sums to {t[row].sum():g}")
+    return t
 
 
 def _in_base_10(node: Node) -> list[str]:

@@ -5,6 +5,7 @@ The network runs through the definitions (hubel.replay), and hubel.replay.cells 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from hubel.definitions import Node
     from hubel.definitions.windows import Array
     from hubel.replay import Replay
-    from hubel.replay.cells import Cell, Receptive, Seen
+    from hubel.replay.cells import Cell, Read, Receptive, Seen
     from hubel.run import Run
 
 CHANNELS = 3  # of a window that are drawn; the others are summed up in a line
@@ -135,24 +136,39 @@ def _layers(found: Replay, facts: dict[str, Any], json_: bool) -> None:
         show.as_json({**facts, "layers": listed})
         return
     _facts(facts)
-    show.table(["layer", "operation", "output", "strongest cell", "shown as"], rows, right="output")
-    last = next(
-        (name for name, node in reversed(list(found.layers.items())) if node.value.ndim == 4),
-        list(found.layers)[-1],
+    draw.table(
+        ["layer", "operation", "output", "strongest cell", "shown as"],
+        rows,
+        right="output",
+        spare=["shown as", "operation", "strongest cell"],
     )
-    draw.out(
-        f"One of them: --layer {last}"
-        + (" --map 0 --at 0,0" if found.layers[last].value.ndim == 4 else " --at 0")
-    )
+    draw.out(f"One of them: {_suggested(listed)}")
+
+
+def _suggested(listed: Sequence[Mapping[str, Any]]) -> str:
+    """The last layer with most to see: a window, or else a sum, or else whatever is last; and a cell that it has."""
+    by_sight = ("window, sum", "window, maximum", "sum of products")
+    sights = [s for s in by_sight if any(row["shown_as"] == s for row in listed)]
+    row = [row for row in listed if not sights or row["shown_as"] == sights[0]][-1]
+    axes = len(row["shape"]) - 1
+    cell = "--map 0 --at 0,0" if axes == 3 else f"--at {','.join('0' * axes)}"
+    return f"--layer {row['layer']} {cell}"
 
 
 def _shown_as(made: Cell) -> str:
     """What a reader will see of a cell of this layer."""
+    from hubel.replay.cells.moves import MOVES
+    from hubel.replay.cells.numbers import TWO
+
     if made.window is not None:
         return "window, sum" if made.products is not None else "window, maximum"
     if made.products is not None:
         return "sum of products"
     if made.steps:
+        if made.operation in MOVES:
+            return "moved"
+        if made.operation in TWO:
+            return "two numbers in"
         return "one number in" if len(made.steps) == 1 else "step by step"
     return "slopes" if made.reads else "as given"
 
@@ -206,10 +222,12 @@ def _said(index: tuple[int, ...]) -> str:
 def _cell(made: Cell, node: Node, layer: str, why: str, every: bool) -> None:
     from hubel.cli import show
     from hubel.cli.walk import draw
+    from hubel.replay.cells.moves import MOVES
     from hubel.replay.cells.record import digits
 
     name = f"{layer}{_said(made.index)}"
-    kind = f"   {made.operation}, {show.shape(node.value.shape[1:])}" + (f"; {why}" if why else "")
+    about = [part for part in (made.operation, show.shape(node.value.shape[1:])) if part]
+    kind = f"   {', '.join(about)}" + (f"; {why}" if why else "")
     draw.out("", draw.title(f"{name} = {digits(made.value)}") + draw.Text(kind))
     draw.out(*draw.paragraph(made.formula), "")
     if made.window is not None and made.inputs is not None:
@@ -218,13 +236,27 @@ def _cell(made: Cell, node: Node, layer: str, why: str, every: bool) -> None:
         draw.out(*draw.sum_lines(made, "y", draw.Columns()))
     elif made.steps:
         label = "y" if len(made.steps) == 1 else ""
-        draw.out(*draw.step_lines(label, [(s.what, s.text, s.value) for s in made.steps]))
+        steps = [(s.what, s.text, s.value) for s in made.steps]
+        if (
+            made.operation in MOVES and made.reads
+        ):  # as the other lines have it, without the axis of the items
+            read = made.reads[0]
+            steps = [("y", f"{read.node}{_at(read.cells[0], read, node)}", made.value)]
+        draw.out(*draw.step_lines(label, steps))
     for read in made.reads if not made.steps and made.products is None else ():
         strongest = abs(read.slopes if read.slopes is not None else read.values).argsort()[::-1][:9]
-        draw.out(f"{read.argument}, {len(read.values):,} numbers; the steepest:")
+        many = "" if len(read.values) == 1 else "; the steepest"
+        draw.out(f"{read.argument}, {show.some(len(read.values), 'number')}{many}:")
         for k in strongest:
             slope = "" if read.slopes is None else f"   slope {digits(read.slopes[k])}"
-            draw.out(f"  {_said((0, *read.cells[k].tolist()))} {digits(read.values[k])}{slope}")
+            draw.out(f"  {_at(read.cells[k], read, node)} {digits(read.values[k])}{slope}")
+
+
+def _at(cell: Array, read: Read, node: Node) -> str:
+    """Where a number was read: of a parameter the whole place, of what is computed from the picture without its item."""
+    source = next(n for n in node.inputs if n is not None and n.name == read.node)
+    whole = source.operation is None and source.name != "input"
+    return _said((0, *cell.tolist()) if whole else tuple(cell.tolist()))
 
 
 def _window(made: Cell, node: Node, every: bool) -> None:
@@ -240,9 +272,8 @@ def _window(made: Cell, node: Node, every: bool) -> None:
     order = list(range(len(sums))) if few else np.argsort(-np.abs(sums), kind="stable")[:CHANNELS].tolist()
     ways = zip(made.window.positions, _axes(len(made.window.positions)), strict=True)
     source = node.inputs[0]
-    draw.out(
-        f"The window lies on {', '.join(_range(p, what) for p, what in ways)} of {source.name if source else 'x'}."
-    )
+    on = f"{', '.join(_range(p, what) for p, what in ways)} of {source.name if source else 'x'}"
+    draw.out(*draw.paragraph(f"The window lies on {on}."))
     if not made.window.inside.all():
         draw.out(draw.Text(f"{draw.PADDING} stands for padding", draw.FAINT))
     for k in order:
@@ -252,7 +283,7 @@ def _window(made: Cell, node: Node, every: bool) -> None:
 
 
 def _channel(made: Cell, k: int) -> None:
-    """One channel of the window; the kernel and the products beside it where there is room."""
+    """One channel of the window, the kernel and the products: beside it where there is room, or else below."""
     import numpy as np
 
     from hubel.cli.walk import draw
@@ -267,16 +298,16 @@ def _channel(made: Cell, k: int) -> None:
     if made.weights is not None and made.products is not None:
         grids.append(draw.matrix(f"w[{made.index[1]},{k}]", made.weights[k], even=True))
         grids.append(draw.matrix("products", made.products[k], even=True))
-    while sum(g.width + 4 for g in grids) - 4 > draw.width() and len(grids) > 1:
-        grids.pop()
     draw.out("", *draw.beside(grids))
     if made.weights is not None and made.products is not None:
         count, total = made.products[k].size, digits(float(made.products[k].sum()))
-        draw.out(draw.Text(f"channel {c}: the {count} products sum to {total}", draw.FAINT))
+        said = f"the {count} products sum to" if count > 1 else "the product is"
+        draw.out(draw.Text(f"channel {c}: {said} {total}", draw.FAINT))
 
 
 def _total(made: Cell, sums: list[float], left: int, total: float) -> None:
     """How the channels that were drawn, the others and the bias make the cell."""
+    from hubel.cli import show
     from hubel.cli.walk import draw
     from hubel.replay.cells.record import digits
 
@@ -285,13 +316,14 @@ def _total(made: Cell, sums: list[float], left: int, total: float) -> None:
         return
     if made.weights is None:
         count = 0 if made.inputs is None else made.inputs.size
-        steps = [("sum", f"{count} numbers", total), *((s.what, s.text, s.value) for s in made.steps)]
+        steps = [("sum", show.some(count, "number"), total), *((s.what, s.text, s.value) for s in made.steps)]
         draw.out(*draw.step_lines("", steps))
         return
     terms = [digits(v) for v in sums]
     if left:
         rest = digits(total - sum(sums))
-        draw.out(f"The other {left} channels sum to {rest}; to see them: --all")
+        others = f"other {left} channels sum" if left > 1 else "other channel sums"
+        draw.out(f"The {others} to {rest}; to see {'them' if left > 1 else 'it'}: --all")
         terms.append(rest)
     terms += [] if made.bias is None else [f"{digits(made.bias)} (bias)"]
     if len(terms) == 1:
@@ -311,7 +343,6 @@ def _range(positions: tuple[int, ...], what: str) -> str:
 
 def _way(way: Receptive) -> None:
     """The chain back: at every node, which cells the cell looks at."""
-    from hubel.cli import show
     from hubel.cli.walk import draw
 
     draw.out("", draw.title("The way back"))
@@ -324,14 +355,16 @@ def _way(way: Receptive) -> None:
         )
         for step in way.steps
     ]
-    show.table(["layer", "operation", "looked at", "cells"], rows, right="cells")
+    columns = ["layer", "operation", "looked at", "cells"]
+    draw.table(columns, rows, right="cells", spare=["operation", "cells"])
 
 
 def _box(step: Seen) -> str:
-    """'rows 5-9, columns 7-11, 6 maps', or the numbers of a layer without maps."""
+    """'rows 5-9, columns 7-11, 6 maps', or along each axis the numbers of a layer without maps."""
     box = step.box[1:]
     if len(box) != 3:
-        return ", ".join(_short(b, "number") for b in box)
+        ahead, *others = (_short(b, "number") for b in box)
+        return ", ".join([ahead, *(text.split(" ")[1] for text in others)])
     (first, last), rows, columns = box
     maps = f"{last + 1} maps" if first == 0 and last else _short(box[0], "map")
     return f"{_short(rows, 'row')}, {_short(columns, 'column')}, {maps}"

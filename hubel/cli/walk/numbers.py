@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hubel.cli.show import some
 from hubel.data.pictures import looks_like_picture, printable, read_picture
 from hubel.definitions import KERNELS, kernel, narrow, same, wide
 from hubel.definitions.windows import Array, Padding, Pair
-from hubel.errors import InputError, ShapeError
+from hubel.errors import InputError, ShapeError, UnknownName
 
 MOST = 4_000_000  # numbers in a file: beyond, nobody follows the sum, and windows would fill the memory
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -82,16 +83,34 @@ def vector(text: str, option: str) -> Array:
 
 
 def kernels(text: str, option: str) -> Array:
-    """(K, C, U, V); the name of a hand-made kernel is one too."""
-    return kernel(text)[None, None] if text in KERNELS else stack(text, option)
+    """(K, C, U, V); the name of a hand-made kernel is one too, and a word that is neither a misspelt name."""
+    name = text.strip()
+    if name in KERNELS:
+        return kernel(name)[None, None]
+    if re.fullmatch(r"[^\W\d][\w-]*", name):
+        raise UnknownName(
+            "kernel", name, KERNELS, hint=f"{option} takes numbers too: '1 0 -1; 2 0 -2; 1 0 -1'."
+        )
+    return stack(text, option)
+
+
+def setting(option: str, value: float, least: float | None = None, *, above: bool = False) -> float:
+    """The value, if it is finite and at least `least`; above: and not `least` itself."""
+    if not np.isfinite(value):
+        raise InputError(f"{option} must be a finite number, got {value:g}")
+    if least is not None and (value < least or (above and value == least)):
+        raise InputError(f"{option} must be {'above' if above else 'at least'} {least:g}, got {value:g}")
+    return value
 
 
 def whole(text: str, option: str, least: int = 0, many: tuple[int, ...] = (1, 2)) -> tuple[int, ...]:
     """'2' or '2,1' as integers."""
-    parts = re.split(r"[,\s]+", text.strip())
+    text = text.strip()
+    parts = re.split(r"[,\s]+", text)
     if len(parts) not in many or not all(re.fullmatch(r"-?\d{1,9}", p) for p in parts):
         counts = " or ".join(map(str, many))
-        raise InputError(f"{option} takes {counts} whole numbers parted by commas, got {text!r}")
+        takes = "one whole number" if many == (1,) else f"{counts} whole numbers parted by commas"
+        raise InputError(f"{option} takes {takes}, got {text!r}")
     found = tuple(map(int, parts))
     if min(found) < least:
         raise InputError(f"{option} must be at least {least}, got {text!r}")
@@ -140,7 +159,9 @@ def _matrix(text: str, option: str) -> Array:
     lengths = [len(line) for line in lines]
     if len(set(lengths)) > 1:
         odd = next(i for i, n in enumerate(lengths) if n != lengths[0])
-        raise ShapeError(f"{option}: row 0 has {lengths[0]} numbers, but row {odd} has {lengths[odd]}")
+        raise ShapeError(
+            f"{option}: row 0 has {some(lengths[0], 'number')}, but row {odd} has {lengths[odd]}"
+        )
     return np.array([[number(cell, option) for cell in line] for line in lines])
 
 

@@ -139,8 +139,27 @@ def pool(
     )
 
 
+def pool_whole(
+    input_: o.Input = "1 2 3; 4 5 9 | 0 0 6; 0 0 0",
+    every: o.Every = False, at: o.At = None, backward: o.Backward = False, dy: o.Upstream = None, json_: o.Json = False,
+) -> None:  # fmt: skip
+    from hubel.cli.walk import numbers
+    from hubel.cli.walk.lesson import Lesson, View, teach
+
+    note = "One number for each channel, however large the picture is."
+    lesson = Lesson("global_avg_pool2d", {"x": numbers.picture(input_, "--input")}, note=note)
+    teach(lesson, View(False, every, at, json_, backward, dy))
+
+
 def activate(
     ctx: typer.Context, input_: o.Input = "-2 -1 0 1 2",
+    every: o.Every = False, at: o.At = None, backward: o.Backward = False, dy: o.Upstream = None, json_: o.Json = False,
+) -> None:  # fmt: skip
+    _activate(ctx, input_, {}, every, at, backward, dy, json_)
+
+
+def cap(
+    ctx: typer.Context, input_: o.Input = "-2 0 3 6 8",
     every: o.Every = False, at: o.At = None, backward: o.Backward = False, dy: o.Upstream = None, json_: o.Json = False,
 ) -> None:  # fmt: skip
     _activate(ctx, input_, {}, every, at, backward, dy, json_)
@@ -151,6 +170,9 @@ def leak(
     slope: Annotated[float, typer.Option(help="Below 0.")] = 0.01,
     every: o.Every = False, at: o.At = None, backward: o.Backward = False, dy: o.Upstream = None, json_: o.Json = False,
 ) -> None:  # fmt: skip
+    from hubel.cli.walk import numbers
+
+    numbers.setting("--slope", slope)
     _activate(ctx, input_, {"slope": slope}, every, at, backward, dy, json_)
 
 
@@ -206,11 +228,12 @@ def normalise(
     from hubel.errors import InputError
 
     x = numbers.stack(input_, "--input")
+    numbers.setting("--eps", eps, 0)
     given = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
-    found = {
+    found: dict[str, Any] = {
         name: None if text is None else numbers.vector(text, f"--{name}") for name, text in given.items()
     }
-    scaled = {"gamma": found["gamma"], "beta": found["beta"]}
+    scaled: dict[str, Any] = {"gamma": found["gamma"], "beta": found["beta"]}
     if (mean is None) != (variance is None):
         raise InputError("--mean and --variance go together: both as training remembered them, or neither")
     view = View(False, every, at, json_, backward, dy)
@@ -219,8 +242,73 @@ def normalise(
         teach(Lesson("batch_norm", {"x": x, **scaled}, {"eps": eps}, note=note), view)
     else:
         note = "In use: mean and variance are those that training remembered."
+        numbers.setting("--variance", min(found["variance"]), 0)
         arrays = {"x": x, "mean": found["mean"], "variance": found["variance"], **scaled}
         teach(Lesson("batch_norm_inference", arrays, {"eps": eps}, note=note), view)
+
+
+def normalise_rows(
+    input_: o.Input = "1 2 3; 4 5 12",
+    gamma: Annotated[str | None, typer.Option(metavar="NUMBERS", help="Scale: one number for each place in a row.")] = None,
+    beta: Annotated[str | None, typer.Option(metavar="NUMBERS", help="Shift: one number for each place in a row.")] = None,
+    eps: Annotated[float, typer.Option(help="Added to the variance, which may be 0.")] = 1e-5,
+    every: o.Every = False, at: o.At = None, backward: o.Backward = False, dy: o.Upstream = None, json_: o.Json = False,
+) -> None:  # fmt: skip
+    from hubel.cli.walk import numbers
+    from hubel.cli.walk.lesson import Lesson, View, teach
+
+    x = numbers.matrix(input_, "--input")
+    g, b = (
+        None if text is None else numbers.vector(text, option)
+        for text, option in ((gamma, "--gamma"), (beta, "--beta"))
+    )
+    numbers.setting("--eps", eps, 0)
+    note = "Mean and variance are of the row alone: whatever else is in the batch changes nothing."
+    lesson = Lesson("layer_norm", {"x": x, "gamma": g, "beta": b}, {"eps": eps}, note=note)
+    teach(lesson, View(False, every, at, json_, backward, dy))
+
+
+def attend(
+    q: Annotated[str, typer.Option("--q", metavar="NUMBERS", help="The queries, a row each.")] = "1 0; 0 2",
+    k: Annotated[str, typer.Option("--k", metavar="NUMBERS", help="The keys, a row each, as long as a query.")] = "1 0; 0 1; 1 1",
+    v: Annotated[str, typer.Option("--v", metavar="NUMBERS", help="The values, a row for each key.")] = "10 0; 0 10; 2 3",
+    every: o.Every = False, at: o.At = None, backward: o.Backward = False, dy: o.Upstream = None, json_: o.Json = False,
+) -> None:  # fmt: skip
+    import numpy as np
+
+    from hubel.cli.walk import numbers
+    from hubel.cli.walk.lesson import Lesson, View, teach
+    from hubel.definitions import softmax
+
+    arrays = {name: numbers.matrix(text, f"--{name}") for name, text in (("q", q), ("k", k), ("v", v))}
+    between = {}
+    if arrays["q"].shape[1] == arrays["k"].shape[1]:  # the definition says it where they differ
+        s = arrays["q"] @ arrays["k"].T / np.sqrt(arrays["q"].shape[1])
+        between = {"s = q kᵀ / sqrt(E)": s, "p = softmax(s)": softmax(s)}
+    note = "Each query is compared with every key; by the shares p that come of it, it takes the values."
+    lesson = Lesson("scaled_dot_product_attention", arrays, note=note, between=between)
+    teach(lesson, View(False, every, at, json_, backward, dy))
+
+
+def drop(
+    input_: o.Input = "1 2 3 4 5",
+    mask: Annotated[str, typer.Option(metavar="NUMBERS", help="1 where a unit stays, 0 where it is left out; in the input's shape.")] = "1 0 1 1 0",
+    p: Annotated[float, typer.Option("--p", help="The share that is left out on average.")] = 0.5,
+    every: o.Every = False, at: o.At = None, backward: o.Backward = False, dy: o.Upstream = None, json_: o.Json = False,
+) -> None:  # fmt: skip
+    import numpy as np
+
+    from hubel.cli.walk import numbers
+    from hubel.cli.walk.lesson import Lesson, View, teach
+    from hubel.errors import InputError
+
+    x, kept = numbers.plain(input_, "--input"), numbers.plain(mask, "--mask")
+    if not np.isin(kept, (0, 1)).all():
+        odd = kept[~np.isin(kept, (0, 1))][0]
+        raise InputError(f"--mask is 1 where a unit stays and 0 where it is left out, got {odd:g}")
+    note = "In training; the mask is drawn at every step. In use nothing is left out, and nothing is divided."
+    lesson = Lesson("dropout", {"x": x, "mask": kept}, {"p": p}, note=note)
+    teach(lesson, View(False, every, at, json_, backward, dy))
 
 
 def respond(
@@ -236,6 +324,9 @@ def respond(
 
     x = numbers.picture(input_, "--input")
     _bounded(x.shape[1], x.shape[1])
+    numbers.setting("--alpha", alpha, 0)
+    numbers.setting("--beta", beta)
+    numbers.setting("--k", k, 0)
     note = "AlexNet's: a strong answer weakens those of the neighbouring maps at the same place."
     settings = {"size": size, "alpha": alpha, "beta": beta, "k": k}
     teach(

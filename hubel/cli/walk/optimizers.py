@@ -76,18 +76,24 @@ def _walk(
 
     p, slopes = numbers.vector(parameters, "--parameters"), numbers.matrix(gradients, "--gradients")
     if slopes.shape[1] != len(p):
-        raise ShapeError(f"--parameters has {len(p)} numbers, but a row of --gradients has {slopes.shape[1]}")
+        raise ShapeError(
+            f"--parameters has {show.some(len(p), 'number')}, but a row of --gradients has {slopes.shape[1]}"
+        )
     if len(slopes) not in (1, steps):
         raise InputError(
-            f"--gradients has {len(slopes)} rows, but there are {steps} steps; give one row, or one for each step"
+            f"--gradients has {show.some(len(slopes), 'row')}, but there {'is 1 step' if steps == 1 else f'are {steps} steps'}; give one row, or one for each step"
         )
     bad = [k for k in ("momentum", "rho", "beta1", "beta2") if not 0 <= settings.get(k, 0) < 1]
     if bad:
         raise InputError(f"--{bad[0]} must be at least 0 and below 1, got {settings[bad[0]]:g}")
+    for option in ("rate", "decay", "eps"):
+        numbers.setting(f"--{option}", settings.get(option, 0.0), 0)
     optimize, state, told = OPTIMIZERS[name], START, []
     for step in range(steps):
         g = slopes[step % len(slopes)]
-        after = optimize({"p": p}, {"p": g}, state, **settings)
+        with np.errstate(all="ignore"):
+            after = optimize({"p": p}, {"p": g}, state, **settings)
+        _finite(after.parameters["p"], step + 1, settings)
         told.append(
             [
                 _quantities(name, i, p, g, state, after.state, after.parameters["p"], settings)
@@ -107,6 +113,22 @@ def _walk(
         for i, lines in enumerate(step_lines):
             draw.out(*draw.step_lines(f"p[{i}]", lines))
     draw.out("", f"p = {' '.join(digits(v) for v in np.asarray(p))}")
+
+
+def _finite(p: Array, step: int, settings: dict[str, Any]) -> None:
+    """Refuse a step to nowhere, and say what led there."""
+    import numpy as np
+
+    from hubel.errors import InputError
+
+    bad = np.flatnonzero(~np.isfinite(p))
+    if len(bad):
+        why = (
+            "one divides by 0: make --eps larger"
+            if settings.get("eps") == 0
+            else "make --gradients or --rate smaller"
+        )
+        raise InputError(f"p[{bad[0]}] is no finite number after step {step}, but {p[bad[0]]:g}; {why}")
 
 
 def show_setting(value: Any) -> str:

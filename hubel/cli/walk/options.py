@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+SIGNED = re.compile(r"-[\d.(]|-\w+\s*[-+*/(]")  # -1 0 1, -(1+2), -x*2
+
+
+class Signed(TyperCommand):
+    """A word that begins with a number's sign is no option: '-1 0 1', '-2**2', '-x*2'."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        letters = {
+            opt for param in self.params for opt in param.opts if len(opt) == 2
+        }  # -o may hold a value: -oa-b.png
+        end = args.index("--") if "--" in args else len(args)
+        words = [f" {a}" if SIGNED.match(a) and a[:2] not in letters else a for a in args[:end]]
+        return super().parse_args(ctx, [*words, *args[end:]])
+
 
 Input = Annotated[str, typer.Option("--input", "-i", metavar="NUMBERS", help="'1 2; 3 4': rows parted by ;, channels by |. Or a file: .csv, .npy, a picture (as grey).")]  # fmt: skip
 Kernel = Annotated[str, typer.Option("--kernel", "-k", metavar="NUMBERS", help="As the input; kernels parted by ||. Or the name of a hand-made one, as sobel-x.")]  # fmt: skip
