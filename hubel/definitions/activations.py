@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hubel.definitions.errors import ShapeError
 from hubel.definitions.windows import Array
 
 
@@ -55,6 +56,7 @@ def leaky_relu_backward(dy: Array, x: Array, slope: float = 0.01) -> tuple[Array
 
 def softmax(x: Array, axis: int = -1) -> Array:
     """y_k = e^x_k / sum_j e^x_j along `axis`. The largest x is taken off first: the same y, and no overflow."""
+    _competing("softmax", x, axis)
     e = np.exp(x - x.max(axis, keepdims=True))
     return e / e.sum(axis, keepdims=True)
 
@@ -67,6 +69,7 @@ def softmax_backward(dy: Array, x: Array, axis: int = -1) -> tuple[Array]:
 
 def log_softmax(x: Array, axis: int = -1) -> Array:
     """y_k = x_k - log sum_j e^x_j along `axis`: finite even where softmax rounds to 0."""
+    _competing("log_softmax", x, axis)
     x = x - x.max(axis, keepdims=True)
     return x - np.log(np.exp(x).sum(axis, keepdims=True))
 
@@ -74,3 +77,8 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
 def log_softmax_backward(dy: Array, x: Array, axis: int = -1) -> tuple[Array]:
     """dx_k = dy_k - softmax(x)_k sum_j dy_j"""
     return (dy - softmax(x, axis) * dy.sum(axis, keepdims=True),)
+
+
+def _competing(name: str, x: Array, axis: int) -> None:
+    if not -x.ndim <= axis < x.ndim or not x.shape[axis]:
+        raise ShapeError(f"{name}: x is {x.shape} and has no numbers along an axis {axis}")

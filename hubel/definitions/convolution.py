@@ -32,7 +32,7 @@ def conv2d(
     H' = floor((H + top + bottom - U - (U-1)(d-1)) / s) + 1 and W' likewise. Padding is zeros. With G groups, the
     g-th O/G maps see the g-th C/G channels only. Source: LeCun et al. 1998, II.A.
     """
-    over = _over("conv2d", x, w, b, stride, padding, dilation, groups)
+    over = windows_of("conv2d", x, w, b, stride, padding, dilation, groups)
     seen = over.columns(over.pad(x), groups)  # (N, G, C/G U V, H' W')
     y = _grouped(w, groups) @ seen  # (N, G, O/G, H' W')
     y = y.reshape(len(x), len(w), *over.out)  # (N, O, H', W')
@@ -54,7 +54,7 @@ def conv2d_backward(
 
     dy: (N, O, H', W')   ->   dx, dw as x, w;  db: (O,), which a caller without a bias leaves.
     """
-    over = _over("conv2d", x, w, b, stride, padding, dilation, groups)
+    over = windows_of("conv2d", x, w, b, stride, padding, dilation, groups)
     seen = over.columns(over.pad(x), groups)  # (N, G, C/G U V, H' W')
     flow = dy.reshape(len(x), groups, len(w) // groups, seen.shape[3])  # (N, G, O/G, H' W')
     dw = (flow @ seen.swapaxes(2, 3)).sum(0).reshape(w.shape)  # every image uses the same kernel: they add up
@@ -76,8 +76,7 @@ def conv1d(
     x: (N, C, L)   w: (O, C/G, U)   b: (O,) or None   padding: p or (left, right)   ->   y: (N, O, L').
     windows.narrow, same and wide give the paddings of the valid, same and full forms. It is conv2d on one row.
     """
-    _check("conv1d", x, w, b, groups)
-    settings = _row("conv1d", x, w, stride, padding, dilation)
+    settings = row_of("conv1d", x, w, b, stride, padding, dilation, groups)
     return conv2d(x[:, :, None], w[:, :, None], b, *settings, groups)[:, :, 0]
 
 
@@ -92,8 +91,7 @@ def conv1d_backward(
     groups: int = 1,
 ) -> tuple[Array, Array, Array]:
     """As conv2d_backward, on one row.   dy: (N, O, L')   ->   dx, dw as x, w;  db: (O,)"""
-    _check("conv1d", x, w, b, groups)
-    settings = _row("conv1d", x, w, stride, padding, dilation)
+    settings = row_of("conv1d", x, w, b, stride, padding, dilation, groups)
     dx, dw, db = conv2d_backward(dy[:, :, None], x[:, :, None], w[:, :, None], b, *settings, groups)
     return dx[:, :, 0], dw[:, :, 0], db
 
@@ -103,17 +101,25 @@ def _grouped(w: Array, groups: int) -> Array:
     return w.reshape(groups, len(w) // groups, -1)
 
 
-def _row(
-    name: str, x: Array, w: Array, stride: int, padding: int | Two, dilation: int
+def row_of(
+    name: str,
+    x: Array,
+    w: Array,
+    b: Array | None,
+    stride: int,
+    padding: int | Two,
+    dilation: int,
+    groups: int,
 ) -> tuple[Two, tuple[Two, Two], Two]:
-    """Settings along one axis as those of conv2d on a picture of one row."""
+    """Settings along one axis as those of conv2d on a picture of one row, after a look at the shapes."""
+    _check(name, x, w, b, groups)
     ends = two(name, "padding", padding, 0)
     stride, dilation = two(name, "stride", stride, 1)[1], two(name, "dilation", dilation, 1)[1]
-    fitting(f"{name}:", x.shape[2], w.shape[2], stride, ends, dilation)  # its error speaks of conv1d
+    fitting(f"{name}:", x.shape[2], w.shape[2], stride, ends, dilation)  # its error speaks of this operation
     return (1, stride), ((0, 0), ends), (1, dilation)
 
 
-def _over(
+def windows_of(
     name: str,
     x: Array,
     w: Array,

@@ -94,11 +94,15 @@ def cross_entropy_with_logits_backward(dL: Array, z: Array, t: Array) -> tuple[A
 def one_hot(labels: Array, classes: int, dtype: type[np.floating] = np.float64) -> Array:
     """t[n,k] = 1 where k = labels[n], else 0.   (N,) int -> (N, K)"""
     labels = np.asarray(labels)
+    if labels.size and not np.issubdtype(labels.dtype, np.integer):
+        raise DefinitionError(
+            f"one_hot: labels must be whole numbers of an integer dtype, got {labels.dtype}"
+        )
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise DefinitionError(
             f"one_hot: classes are 0 to {classes - 1}, labels go from {labels.min()} to {labels.max()}"
         )
-    return np.eye(classes, dtype=dtype)[labels]
+    return np.eye(classes, dtype=dtype)[labels.astype(int)]
 
 
 def _alike(name: str, y: Array, t: Array) -> None:

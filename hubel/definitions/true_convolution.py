@@ -10,7 +10,14 @@ Output cell 0 of the narrow form is the first where the whole flipped kernel lie
 
 from __future__ import annotations
 
-from hubel.definitions.convolution import conv1d, conv1d_backward, conv2d, conv2d_backward
+from hubel.definitions.convolution import (
+    conv1d,
+    conv1d_backward,
+    conv2d,
+    conv2d_backward,
+    row_of,
+    windows_of,
+)
 from hubel.definitions.windows import Array, Padding, Pair, Two
 
 
@@ -27,6 +34,7 @@ def convolve2d(
 
     Shapes as in conv2d. Each channel has its kernel slice, and channels are summed, not convolved.
     """
+    windows_of("convolve2d", x, w, b, stride, padding, dilation, groups)  # its errors speak of convolve2d
     return conv2d(x, w[:, :, ::-1, ::-1], b, stride, padding, dilation, groups)
 
 
@@ -41,6 +49,7 @@ def convolve2d_backward(
     groups: int = 1,
 ) -> tuple[Array, Array, Array]:
     """As conv2d_backward; dw is flipped back, since w was flipped on its way in."""
+    windows_of("convolve2d", x, w, b, stride, padding, dilation, groups)  # its errors speak of convolve2d
     dx, dw, db = conv2d_backward(dy, x, w[:, :, ::-1, ::-1], b, stride, padding, dilation, groups)
     return dx, dw[:, :, ::-1, ::-1], db
 
@@ -55,6 +64,7 @@ def convolve1d(
     groups: int = 1,
 ) -> Array:
     """Convolve along one axis: y[n,o,i] = b[o] + sum_{c,u} x[n,c,i*s+u*d] w[o,c,U-1-u]. Shapes as in conv1d."""
+    row_of("convolve1d", x, w, b, stride, padding, dilation, groups)
     return conv1d(x, w[:, :, ::-1], b, stride, padding, dilation, groups)
 
 
@@ -69,5 +79,6 @@ def convolve1d_backward(
     groups: int = 1,
 ) -> tuple[Array, Array, Array]:
     """As conv1d_backward, with dw flipped back."""
+    row_of("convolve1d", x, w, b, stride, padding, dilation, groups)
     dx, dw, db = conv1d_backward(dy, x, w[:, :, ::-1], b, stride, padding, dilation, groups)
     return dx, dw[:, :, ::-1], db
