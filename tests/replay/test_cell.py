@@ -61,7 +61,10 @@ CASES = {
     "adaptive_max_pool2d": [((X,), {"out": (4, 2)})],
     "max_over_time": [((ROW,), {})],
     "linear": [((some(3, 5), some(4, 5), some(4)), {}), ((some(2, 3, 5), some(4, 5)), {})],
-    "matmul": [((some(2, 1, 3, 4), some(3, 4, 2)), {}), ((some(3, 4), some(4, 2)), {})],
+    "matmul": [
+        ((some(2, 1, 3, 4), some(3, 4, 2)), {}), ((some(3, 4), some(4, 2)), {}),
+        ((some(4), some(4)), {}), ((some(2, 3, 4), some(4)), {}), ((some(4), some(2, 4, 3)), {}),
+    ],
     "rbf": [((some(3, 5), some(4, 5)), {})],
     "dropout": [((X, (draw.random(X.shape) > 0.3).astype(float)), {"p": 0.3})],
     "softmax": [((X,), {"axis": 1}), ((some(3, 4) * 50,), {})],
@@ -69,6 +72,8 @@ CASES = {
     "batch_norm": [((X, some(4), some(4)), {"eps": 1e-3}), ((some(5, 3),), {})],
     "instance_norm": [((X, some(4), some(4)), {})],
     "layer_norm": [((X, some(6, 5), some(6, 5)), {"axes": 2}), ((X,), {})],
+    "group_norm": [((X, some(4), some(4)), {"groups": 2}), ((ROW,), {"eps": 0.1})],
+    "rms_norm": [((X, some(6, 5)), {"axes": 2, "eps": 0.2}), ((X,), {})],
     "batch_norm_inference": [((X, some(4), positive(4), some(4), some(4)), {"eps": 1e-3}), ((X, some(4), positive(4)), {})],
     "local_response_norm": [((X,), {"size": 3, "alpha": 0.5, "k": 2.0}), ((X,), {"size": 2, "alpha": 0.3, "beta": 0.5})],
     "mean_squared_error": [((some(3, 4), some(3, 4)), {})],
@@ -78,7 +83,13 @@ CASES = {
     "binary_cross_entropy_with_logits": [((some(3, 4) * 9, shares(3, 4)), {})],
     "leaky_relu": [((X,), {"slope": 0.2})],
     "power": [((positive(3, 2),), {"exponent": 1.5})],
-    "clip": [((X,), {"low": -0.3, "high": 0.8})],
+    "clip": [
+        ((X,), {"low": -0.3, "high": 0.8}), ((X,), {"low": -0.3}), ((X,), {"high": 0.8}),
+    ],
+    "softplus": [((X,), {"beta": 2.0})],
+    "prelu": [((X, some(4)), {}), ((ROW, some(1)), {})],
+    "total": [((X,), {}), ((X,), {"axes": (0, 2)}), ((X,), {"axes": (-1,), "keepdims": True})],
+    "mean": [((X,), {}), ((X,), {"axes": (3, 1)}), ((X,), {"axes": 2, "keepdims": True})],
     "log": [((positive(3, 2),), {})],
     "sqrt": [((positive(3, 2),), {})],
     "add": [((X, some(4, 1, 5)), {})],
@@ -152,6 +163,35 @@ def test_the_working_comes_to_the_value_of_the_node(name, arrays, settings, dtyp
             np.testing.assert_allclose(found.sum, found.value, rtol=close, atol=close)
         if found.steps:
             np.testing.assert_allclose(found.steps[-1].value, found.value, rtol=close, atol=close)
+
+
+@pytest.mark.parametrize("name", ["group_norm", "rms_norm", "prelu", "total", "mean", "clip", "matmul"])
+def test_the_working_is_in_words_and_not_in_slopes(name):
+    for arrays, settings in CASES[name]:
+        node = made(name, arrays, settings)
+        found = cell(node, indices(node)[-1])
+        assert found.steps or found.products is not None
+        assert found.reads and all(read.slopes is None for read in found.reads)
+
+
+def test_the_working_of_a_mean_and_of_a_norm_by_hand():
+    node = made("mean", (np.array([[1.0, 2.0], [3.0, 6.0]]),), {"axes": 0})
+    assert cell(node, (1,)).steps[0].text == "8 / 2"
+    # mean of 3^2 and 4^2 is 12.5; with eps 12.5 the root is 5, and 2 * 4 / 5 = 1.6
+    node = made("rms_norm", (np.array([[3.0, 4.0]]), np.array([1.0, 2.0])), {"eps": 12.5})
+    found = cell(node, (0, 1))
+    assert [s.text for s in found.steps[1:]] == ["sqrt(12.5 + 12.5)", "4 / 5", "2 * 0.8"]
+    assert found.computed == 1.6
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"low": 0.5}, "max(-2, 0.5)"), ({"high": 1}, "min(-2, 1)"), ({"low": 0, "high": 1}, "min(max(-2, 0), 1)"),
+    ],
+)  # fmt: skip
+def test_a_clipping_shows_the_limits_that_there_are(settings, text):
+    assert cell(made("clip", (np.array([-2.0]),), settings), (0,)).steps[0].text == text
 
 
 def test_every_rule_is_tried():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hubel import definitions as d
-from hubel.definitions import DefinitionError, Tape
+from hubel.definitions import DefinitionError, ShapeError, Tape
 from hubel.replay.cells import receptive
 
 draw = np.random.default_rng(3)
@@ -121,3 +121,14 @@ def test_the_way_goes_through_a_cell_with_several_answers():
     new = tape.apply(d.part, state, index=1)
     assert receptive(new, (0, 1), c).steps[-1].cells.tolist() == [[False, True]]
     assert receptive(new, (0, 1), x).steps[-1].cells.tolist() == [[True, True, True]]
+
+
+@pytest.mark.parametrize("index", [(0, 99, 0, 0), (0, 1, -9, 0), (0, 1, 2), (0, 1, 2, 0, 0)])
+def test_an_index_that_points_at_nothing_is_refused(index):
+    tape = Tape()
+    x = tape.leaf(some(1, 2, 8, 6), "x")
+    y = tape.apply(d.relu, x, name="y")
+    with pytest.raises(
+        ShapeError, match=rf"receptive: 'y' is \(1, 2, 8, 6\) and has no cell \({index[0]}, {index[1]}"
+    ):
+        receptive(y, index, x)

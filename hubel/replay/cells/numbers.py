@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from hubel.definitions.attention import scaled_dot_product_attention
+from hubel.definitions.reducing import axes_of
 from hubel.definitions.windows import Array
 from hubel.replay.cells.record import Asked, Cell, Step, bracketed, digits
 
@@ -27,7 +29,7 @@ ALONE: dict[str, tuple[str, ...]] = {
     ),
     "silu": ("y = x sigmoid(x)", "{x} / (1 + e^-{b})"),
     "elu": ("y = x where x > 0, else alpha (e^x - 1)", "{x} (above 0)", "{alpha} * (e^{b} - 1)"),
-    "softplus": ("y = log(1 + e^x)", "log(1 + e^{b})"),
+    "softplus": ("y = ln(1 + e^(beta x)) / beta", "ln(1 + e^({beta} * {b})) / {beta}"),
     "mish": ("y = x tanh(log(1 + e^x))", "{x} * tanh(log(1 + e^{b}))"),
     "hardsigmoid": ("y = min(max(x + 3, 0), 6) / 6", "min(max({x} + 3, 0), 6) / 6"),
     "hardswish": ("y = x min(max(x + 3, 0), 6) / 6", "{x} * min(max({x} + 3, 0), 6) / 6"),
@@ -36,7 +38,7 @@ ALONE: dict[str, tuple[str, ...]] = {
     "sqrt": ("y = sqrt(a)", "sqrt({x})"),
     "absolute": ("y = |a|", "|{x}|"),
     "power": ("y = a^exponent", "{b}^{exponent}"),
-    "clip": ("y = min(max(a, low), high)", "min(max({x}, {low}), {high})"),
+    "clip": ("y = min(max(a, low), high)", ""),
 }
 # Two numbers in, either of which may be broadcast.
 TWO: dict[str, tuple[str, str]] = {
@@ -60,10 +62,18 @@ def alone(asked: Asked) -> Cell:
     shown = {name: digits(float(v)) for name, v in chosen.items() if isinstance(v, int | float)}
     y = float(operation(np.array([x]), **chosen)[0])
     number, text = digits(x), texts[0 if x > 0 else -1]
+    if operation.__name__ == "clip":  # either limit may be missing
+        text = _clipped(number, chosen["low"], chosen["high"])
     step = Step("y", text.format(x=number, b=bracketed(x), **shown), y)
     return asked.cell(
         y, letters, inputs=np.array([x]), steps=(step,), reads=(asked.read(_here(asked.index)),)
     )
+
+
+def _clipped(x: str, low: float | None, high: float | None) -> str:
+    """With the limits that there are."""
+    text = x if low is None else f"max({x}, {digits(low)})"
+    return text if high is None else f"min({text}, {digits(high)})"
 
 
 def two(asked: Asked) -> Cell:
@@ -105,17 +115,67 @@ def linear(asked: Asked) -> Cell:
 
 
 def matmul(asked: Asked) -> Cell:
-    """A row of a times a column of b; both at least matrices."""
-    *item, i, j = asked.index
+    """A row of a times a column of b; a vector is the one row, or the one column."""
     a, b = asked.array("a"), asked.array("b")
-    rows, columns = (_before_broadcast(tuple(item), m.shape[:-2]) for m in (a, b))
-    x, w = a[(*rows, i)], b.swapaxes(-1, -2)[(*columns, j)]
-    line = np.arange(len(x))
-    cells = np.array([(*columns, d, j) for d in line], int).reshape(len(x), b.ndim)
+    item = list(asked.index)
+    j = item.pop() if b.ndim > 1 else None
+    i = item.pop() if a.ndim > 1 else None
+    row = (*_before_broadcast(tuple(item), a.shape[:-2]), *(() if i is None else (i,)))
+    columns = _before_broadcast(tuple(item), b.shape[:-2])
+    x = a[row]
+    cells = np.array([(*columns, d, *(() if j is None else (j,))) for d in range(len(x))], int).reshape(
+        len(x), b.ndim
+    )
+    w = b[tuple(cells.T)]
     return asked.cell(
         (x * w).sum(), "y[...,i,j] = sum_d a[...,i,d] b[...,d,j]", inputs=x, weights=w, products=x * w,
-        term="{x}*{w}", reads=(asked.read(_row((*rows, i), len(x))), asked.read(cells, 1)),
+        term="{x}*{w}", reads=(asked.read(_row(row, len(x))), asked.read(cells, 1)),
     )  # fmt: skip
+
+
+def prelu(asked: Asked) -> Cell:
+    """leaky_relu with the slope of the channel."""
+    x, slopes = float(asked.array("x", asked.index)), asked.array("slope")
+    c = asked.index[1] if len(slopes) > 1 else 0
+    slope = float(slopes[c])
+    y = x if x > 0 else slope * x
+    text = f"{digits(x)} (above 0)" if x > 0 else f"{digits(slope)} * {bracketed(x)}"
+    reads = (
+        (asked.read(_here(asked.index)),)
+        if x > 0
+        else (asked.read(_here(asked.index)), asked.read(_here((c,)), 1))
+    )
+    return asked.cell(
+        y,
+        "y = x where x > 0, else slope[c] x",
+        inputs=np.array([x]),
+        steps=(Step("y", text, y),),
+        reads=reads,
+    )
+
+
+def reduction(asked: Asked) -> Cell:
+    """total and mean: every number along the axes that are gone."""
+    a = asked.array("a")
+    over = axes_of("cell", a, asked["axes"])
+    kept = [axis for axis in range(a.ndim) if axis not in over]
+    place = [asked.index[axis] for axis in kept] if asked["keepdims"] else list(asked.index)
+    key: list[int | slice] = [slice(None)] * a.ndim
+    for axis, i in zip(kept, place, strict=True):
+        key[axis] = i
+    cells = _cells_of(a, tuple(key))
+    inputs = a[tuple(cells.T)]
+    total, n = float(inputs.sum()), len(inputs)
+    found: dict[str, Any] = {
+        "inputs": inputs,
+        "products": inputs,
+        "term": "{x}",
+        "reads": (asked.read(cells),),
+    }
+    if asked.node.operation.__name__ == "total":  # type: ignore[union-attr]
+        return asked.cell(total, "y = sum_j a[j]", **found)
+    step = Step("y", f"{digits(total)} / {n}", total / n)
+    return asked.cell(total / n, "y = sum_j a[j] / n", steps=(step,), **found)
 
 
 def attention(asked: Asked) -> Cell:
@@ -172,17 +232,17 @@ OVER: dict[str, Callable[[Asked], tuple[int | slice, ...]]] = {
     "batch_norm": lambda a: (slice(None), a.index[1]),
     "instance_norm": lambda a: a.index[:2],
     "layer_norm": lambda a: a.index[: len(a.index) - a["axes"]],
+    "group_norm": lambda a: (a.index[0], _group_of(a)),
 }
 
 
 def normalisation(asked: Asked) -> Cell:
-    """batch, instance and layer norm: mean and variance over some cells, then scale and shift."""
+    """batch, instance, group and layer norm: mean and variance over some cells, then scale and shift."""
     name = asked.node.operation.__name__  # type: ignore[union-attr]
     x, key = asked.array("x"), OVER[name](asked)
     over = x[key]
     place = asked.index[len(asked.index) - asked["axes"] :] if name == "layer_norm" else asked.index[1]
-    numbered = np.arange(x.size).reshape(x.shape)[key].ravel()
-    cells = np.stack(np.unravel_index(numbered, x.shape), -1)
+    cells = _cells_of(x, key)
     counted = (
         Step("mean", f"mean of {over.size} numbers", float(over.mean())),
         Step(
@@ -192,6 +252,35 @@ def normalisation(asked: Asked) -> Cell:
         ),
     )
     return _standardised(asked, float(over.mean()), float(over.var()), place, counted, cells)
+
+
+def _group_of(asked: Asked) -> slice:
+    """The channels that are one group with that of the cell."""
+    each = np.shape(asked["x"])[1] // asked["groups"]
+    first = asked.index[1] // each * each
+    return slice(first, first + each)
+
+
+def rms_normalisation(asked: Asked) -> Cell:
+    """rms_norm: the mean of the squares, and no mean is taken off."""
+    x = asked.array("x")
+    ahead = len(asked.index) - asked["axes"]
+    over, place = x[asked.index[:ahead]], asked.index[ahead:]
+    eps = float(np.finfo(np.asarray(asked["x"]).dtype).eps) if asked["eps"] is None else asked["eps"]
+    gamma = 1.0 if asked["gamma"] is None else float(asked["gamma"][place])
+    own, square = float(x[asked.index]), float(np.square(over).mean())
+    root = math.sqrt(square + eps)
+    y = gamma * (own / root)
+    steps = (
+        Step("square", f"mean of x^2 of {over.size} numbers", square),
+        Step("root", f"sqrt({digits(square)} + {digits(eps)})", root),
+        Step("x^", f"{digits(own)} / {digits(root)}", own / root),
+        Step("y", f"{digits(gamma)} * {bracketed(own / root)}", y),
+    )
+    reads = (asked.read(_cells_of(x, asked.index[:ahead])),)
+    return asked.cell(
+        y, "y = gamma x / sqrt(mean x^2 + eps)", inputs=np.array([own]), steps=steps, reads=reads
+    )
 
 
 def remembered_normalisation(asked: Asked) -> Cell:
@@ -294,6 +383,12 @@ def _loss(asked: Asked, x: Array, t: Array, each: Array, counted: int, formula: 
         steps=(step,),
         reads=(asked.read(cells),),
     )
+
+
+def _cells_of(x: Array, key: tuple[int | slice, ...]) -> Array:
+    """Where the numbers of x[key] stand in x, in order: (K, axes)."""
+    numbered = np.arange(x.size).reshape(x.shape)[key].ravel()
+    return np.stack(np.unravel_index(numbered, x.shape), -1).reshape(len(numbered), x.ndim)
 
 
 def _here(index: tuple[int, ...]) -> Array:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from hubel.definitions.errors import ShapeError
 from hubel.definitions.tape import Node
 from hubel.definitions.windows import Array
 
@@ -184,6 +187,18 @@ class Asked:
         return Cell(
             operation, self.node.name, self.index, float(held[tuple(rest)]), float(computed), formula, **found
         )
+
+
+def pointed_at(asking: str, node: Node, index: Sequence[int]) -> Index:
+    """The index with every number from 0 on; ShapeError, whose text begins with `asking`, if it points at nothing."""
+    asked = tuple(map(operator.index, index))
+    shape = np.shape(node.value)
+    if isinstance(node.value, tuple):
+        first = asked[0] if asked and 0 <= asked[0] < len(node.value) else 0
+        shape = (len(node.value), *node.value[first].shape)
+    if len(asked) != len(shape) or not all(-size <= i < size for i, size in zip(asked, shape, strict=True)):
+        raise ShapeError(f"{asking}: {node.name!r} is {shape} and has no cell {asked}")
+    return tuple(i % size for i, size in zip(asked, shape, strict=True))
 
 
 def digits(value: float) -> str:

@@ -9,16 +9,14 @@ cell by every number. A new operation needs a line only if a reader wants to see
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hubel.definitions.errors import ShapeError
 from hubel.definitions.tape import Node
 from hubel.replay.cells import numbers, windows
 from hubel.replay.cells.moves import MOVES, by_slopes, moved
-from hubel.replay.cells.record import Asked, Cell, Index
+from hubel.replay.cells.record import Asked, Cell, pointed_at
 
 RULES: dict[str, Callable[[Asked], Cell]] = {
     "conv2d": windows.convolution,
@@ -41,12 +39,17 @@ RULES: dict[str, Callable[[Asked], Cell]] = {
     "matmul": numbers.matmul,
     "scaled_dot_product_attention": numbers.attention,
     "rbf": numbers.rbf,
+    "prelu": numbers.prelu,
+    "total": numbers.reduction,
+    "mean": numbers.reduction,
     "dropout": numbers.dropout,
     "softmax": numbers.softmax,
     "log_softmax": numbers.softmax,
     "batch_norm": numbers.normalisation,
     "instance_norm": numbers.normalisation,
     "layer_norm": numbers.normalisation,
+    "group_norm": numbers.normalisation,
+    "rms_norm": numbers.rms_normalisation,
     "batch_norm_inference": numbers.remembered_normalisation,
     "local_response_norm": numbers.local_response,
     "mean_squared_error": numbers.mean_squared_error,
@@ -66,20 +69,8 @@ def cell(node: Node, index: Sequence[int]) -> Cell:
     index: one number for each axis; before them, where the value is several arrays (as of lstm_cell), which of them.
     Negative numbers count from the end. Raises ShapeError for an index that points at nothing.
     """
-    at = _at(node, index)
+    at = pointed_at("cell", node, index)
     if node.operation is None:
         number = float(np.asarray(node.value)[at])
         return Cell("", node.name, at, number, number, "given from outside")
     return RULES.get(node.operation.__name__, by_slopes)(Asked.about(node, at))
-
-
-def _at(node: Node, index: Sequence[int]) -> Index:
-    """The index with every number from 0 on."""
-    asked = tuple(map(operator.index, index))
-    shape = np.shape(node.value)
-    if isinstance(node.value, tuple):
-        first = asked[0] if asked and 0 <= asked[0] < len(node.value) else 0
-        shape = (len(node.value), *node.value[first].shape)
-    if len(asked) != len(shape) or not all(-size <= i < size for i, size in zip(asked, shape, strict=True)):
-        raise ShapeError(f"cell: {node.name!r} is {shape} and has no cell {asked}")
-    return tuple(i % size for i, size in zip(asked, shape, strict=True))

@@ -19,7 +19,7 @@ from hubel.definitions.tape import Node, backward_of
 from hubel.definitions.windows import Array, Grid, grid, sides, two
 from hubel.replay.cells.moves import MOVES, origins
 from hubel.replay.cells.numbers import ALONE, TWO
-from hubel.replay.cells.record import Asked, Index
+from hubel.replay.cells.record import Asked, Index, pointed_at
 
 Mask = Any  # bool in the shape of a value, or a tuple of them where the value is one
 
@@ -73,11 +73,11 @@ class Receptive:
 def receptive(node: Node, index: Sequence[int], back_to: Node) -> Receptive:
     """Which cells of `back_to`, and of every node on the way, the cell at `index` of `node` looks at.
 
-    Raises DefinitionError where no way leads from the one to the other.
+    Raises DefinitionError where no way leads from the one to the other, ShapeError for an index that points at nothing.
     """
     if isinstance(node.value, tuple):
         raise DefinitionError(f"receptive: {node.name!r} is several arrays; ask about a part of it")
-    at = tuple(i % size for i, size in zip(index, np.shape(node.value), strict=True))
+    at = pointed_at("receptive", node, index)
     behind = _made_of(back_to, node)
     if node not in behind:
         raise DefinitionError(f"receptive: {node.name!r} was not made of {back_to.name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -93,7 +92,7 @@ def var(
 def clamp(do: Scope, x: Any, min: Any = None, max: Any = None) -> Node:  # noqa: A002 - PyTorch's names
     if any(limit is not None and not isinstance(limit, int | float) for limit in (min, max)):
         raise undefined(do.step, "clipping at limits that are arrays")
-    return do(d.clip, x, low=-math.inf if min is None else min, high=math.inf if max is None else max)
+    return do(d.clip, x, low=min, high=max)
 
 
 def where(do: Scope, condition: Any, a: Any, b: Any) -> Node:
