@@ -233,7 +233,7 @@ ZOO: dict[str, Entry] = {
         "signs_cnn:SignsCNN", (3, 64, 64), 1_286, "deeplearning.ai 2017, \"Convolutional neural networks\", week 1",
         "conv 8, pool 8, conv 16, pool 4, for hand signs", within(25, 128),
         {"optimizer": "adam", "lr": 0.009, "batch": 64, "epochs": 100, "schedule": "constant", "weight_decay": 0.0},
-        normalize=False, classes=6, year=2017, published="18 % of the test signs, 6 % of the training signs",
+        classes=6, year=2017, published="18 % of the test signs, 6 % of the training signs",
     ),
     "alphago-policy": Entry(
         "alphago:AlphaGoPolicy", (48, 19, 19), 3_882_793, "Silver et al. 2016, doi:10.1038/nature16961",

@@ -4,6 +4,9 @@ conv 8@4x4, pool 8, conv 16@2x2, pool 4, fully connected; 1,286 parameters on 64
 Convolutions without bias. 'Same' padding: an even window gets its odd zero on the right and at the bottom, and a
 pooling that does not divide the picture takes what is left at those sides (TensorFlow would share it between both).
 Initialisation: Glorot uniform, zero biases.
+
+The lecture's program feeds pixels as 0..1. Trained here they are normalised, as for our other networks: ten hand signs
+then come to 85 % instead of 78 (means of five and of four seeds).
 """
 
 from __future__ import annotations
