@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubel import zoo
+from hubel.zoo.public_weights import PUBLIC
 from hubel.zoo.stories import FAMILIES, Story
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def accuracies(measured: str) -> dict[str, list[str]]:
         words = command.split()
         if "--network" in words:
             network = words[words.index("--network") + 1]
+        elif "--weights" in words:
+            network = PUBLIC[words[words.index("--weights") + 1]].network
         else:
             network = zoo.default_for("picture", NATURAL[words[1].rpartition("/")[2]])
         found.setdefault(network, []).append(f"{accuracy} ({name})")
