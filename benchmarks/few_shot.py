@@ -46,7 +46,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--freeze", default="15", help="layers of the public weights that do not learn")
-    parser.add_argument("--epochs", type=int, default=12, help="of training on the other people")
+    parser.add_argument("--epochs", type=int, default=6, help="of training on the other people")
     parser.add_argument(
         "--data", default=os.environ.get("HUBEL_DATA"), help="the folder that holds lfw_faces/"
     )
