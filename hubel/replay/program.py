@@ -100,7 +100,7 @@ class Program:
         }  # a shared weight has the first of its names
         self.names = {id(t): first[id(t)] for _, t in held}
         self.paths = {n: first[id(t)] for n, t in held}
-        self.shapes = {n: a.shape for n, a in (*self.parameters.items(), *self.buffers.items())}
+        self.shapes = [{n: a.shape for n, a in held.items()} for held in (self.parameters, self.buffers)]
         self.last = self._last_uses()
         self._takes_one_input(type(network).__name__)
 
@@ -111,8 +111,8 @@ class Program:
 
         masks: for dropout in training, 1 where a unit stays, by layer; where there is none it is drawn from `seed`.
         """
-        for what, held in (("parameter", self.parameters), ("buffer", self.buffers)):
-            self._fits(what, held)
+        _fits("parameter", self.parameters, self.shapes[0])
+        _fits("buffer", self.buffers, self.shapes[1])
         tape = Tape()
         entered = tape.leaf(self._float(np.asarray(x)), "input")
         scope = Scope(
@@ -180,17 +180,6 @@ class Program:
                 f"{', '.join(map(str, needed))}, and replay gives one input"
             )
 
-    def _fits(self, what: str, held: Mapping[str, Array]) -> None:
-        """What was put in the place of an array must have its name and its shape."""
-        for name, array in held.items():
-            if name not in self.shapes:
-                raise UnknownName(what, name, self.shapes)
-            if np.shape(array) != self.shapes[name]:
-                raise ShapeError(
-                    f"the {what} {name!r} is {self.shapes[name]} in the network, but was replaced by "
-                    f"{np.shape(array)}; give an array of the same shape"
-                )
-
     def _floating(self, x: Array) -> Any:
         """The dtype of all floats: where no weight says it, that of the input."""
         return self.dtype or (x.dtype if np.issubdtype(x.dtype, np.floating) else np.float32)
@@ -238,3 +227,20 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(v)
     else:
         yield value
+
+
+def _fits(what: str, held: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """What was put in the place of an array must have its name and its shape."""
+    for name in held:
+        if name not in shapes:
+            raise UnknownName(what, name, shapes)
+    for name, shape in shapes.items():
+        if name not in held:
+            raise InputError(
+                f"the {what} {name!r} {shape} was taken away; put an array of that shape in its place"
+            )
+        if np.shape(held[name]) != shape:
+            raise ShapeError(
+                f"the {what} {name!r} is {shape} in the network, but was replaced by {np.shape(held[name])}; "
+                "give an array of the same shape"
+            )

@@ -106,6 +106,7 @@ CASES = {
     ],
     "concatenate": [((X, some(2, 1, 6, 5)), {})],
     "stack": [((ROW, some(2, 4, 9)), {"axis": 1})],
+    "where": [((some(4, 6, 5) > 0, X, some(6, 1)), {}), ((some(2, 1, 6, 5) > 0, some(4, 1, 1), X), {})],
     "embedding": [((np.array([[3, 0, 3]]), some(4, 2)), {})],
     "part": [(((some(2, 3), some(2, 2)),), {"index": 1})],
     "upsample_nearest": [((X,), {"size": (9, 11)})],
@@ -165,7 +166,9 @@ def test_the_working_comes_to_the_value_of_the_node(name, arrays, settings, dtyp
             np.testing.assert_allclose(found.steps[-1].value, found.value, rtol=close, atol=close)
 
 
-@pytest.mark.parametrize("name", ["group_norm", "rms_norm", "prelu", "total", "mean", "clip", "matmul"])
+@pytest.mark.parametrize(
+    "name", ["group_norm", "rms_norm", "prelu", "total", "mean", "clip", "matmul", "where"]
+)
 def test_the_working_is_in_words_and_not_in_slopes(name):
     for arrays, settings in CASES[name]:
         node = made(name, arrays, settings)
@@ -194,6 +197,26 @@ def test_a_clipping_shows_the_limits_that_there_are(settings, text):
     assert cell(made("clip", (np.array([-2.0]),), settings), (0,)).steps[0].text == text
 
 
+def test_a_choice_reads_the_mask_and_the_side_that_it_says():
+    node = made("where", (np.array([True, False]), np.array([2.0, 3.0]), np.array([5.0])), {})
+    assert [[r.argument for r in cell(node, (i,)).reads] for i in (0, 1)] == [["mask", "a"], ["mask", "b"]]
+    assert [cell(node, (i,)).steps[0].text for i in (0, 1)] == [
+        "2 (the mask is true)",
+        "5 (the mask is false)",
+    ]
+
+
+def test_attention_says_how_its_mask_acts():
+    q, k, v = some(2, 3), some(4, 3), some(4, 2)
+    told = [
+        cell(made("scaled_dot_product_attention", (q, k, v, *mask), {}), (1, 0)).formula.partition("sqrt(E)")[
+            2
+        ]
+        for mask in ((), (some(2, 4),), (some(2, 4) > -9,))
+    ]
+    assert told == ["", " + mask[i,s]", " where the mask allows s"]
+
+
 def test_every_rule_is_tried():
     assert set(RULES) & set(definitions.__all__) <= {name for name, *_ in KNOWN}
 
@@ -202,7 +225,7 @@ def test_every_rule_is_tried():
 BY_PLACE = [
     k
     for k in KNOWN
-    if k[0] not in ("embedding", "part", "lstm_cell", "dropout", "scaled_dot_product_attention")
+    if k[0] not in ("embedding", "where", "part", "lstm_cell", "dropout", "scaled_dot_product_attention")
 ]
 
 

@@ -132,3 +132,12 @@ def test_an_index_that_points_at_nothing_is_refused(index):
         ShapeError, match=rf"receptive: 'y' is \(1, 2, 8, 6\) and has no cell \({index[0]}, {index[1]}"
     ):
         receptive(y, index, x)
+
+
+def test_a_choice_is_looked_at_on_both_sides():
+    """Which of them was taken turns on the numbers; what is looked at does not."""
+    tape = Tape()
+    x = tape.leaf(np.array([[-3.0, 0.5, 3.0]]), "x")
+    y = tape.apply(d.where, np.array([[False, True, False]]), x, np.array([[-1.0, 0, 1]]))
+    y = tape.apply(d.total, y, axes=1)
+    assert receptive(y, (0,), x).box == ((0, 0), (0, 2))

@@ -345,7 +345,9 @@ def test_what_is_put_in_the_place_of_a_weight_must_fit():
     program.buffers["running_men"] = np.ones(3, np.float32)
     with pytest.raises(UnknownName, match=r"no buffer named 'running_men'\. Did you mean 'running_mean'"):
         program.run(PICTURE)
-    del program.buffers["running_men"]
+    del program.buffers["running_men"], program.buffers["running_mean"]
+    with pytest.raises(InputError, match=r"the buffer 'running_mean' \(3,\) was taken away"):
+        program.run(PICTURE)
     program.buffers["running_mean"] = np.ones(4, np.float32)
     with pytest.raises(ShapeError, match=r"the buffer 'running_mean' is \(3,\)"):
         program.run(PICTURE)

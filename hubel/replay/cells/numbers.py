@@ -89,6 +89,24 @@ def two(asked: Asked) -> Cell:
     return asked.cell(y, letters, inputs=np.array([a, b]), steps=(step,), reads=reads)
 
 
+def chosen(asked: Asked) -> Cell:
+    """where: the number of one side, as the mask says."""
+    mask, a, b = (
+        asked.array(side, _before_broadcast(asked.index, np.shape(asked[side])))
+        for side in ("mask", "a", "b")
+    )
+    y, said = (float(a), "true") if mask else (float(b), "false")
+    reads = tuple(
+        asked.read(_here(_before_broadcast(asked.index, np.shape(asked[side]))), place)
+        for place, side in enumerate(("mask", "a", "b"))
+        if side == "mask" or side == ("a" if mask else "b")
+    )
+    step = Step("y", f"{digits(y)} (the mask is {said})", y)
+    return asked.cell(
+        y, "y = a where the mask is true, else b", inputs=np.array([y]), steps=(step,), reads=reads
+    )
+
+
 def dropout(asked: Asked) -> Cell:
     x, mask, p = float(asked.array("x", asked.index)), float(asked.array("mask", asked.index)), asked["p"]
     y = x * mask / (1 - p)
@@ -189,8 +207,12 @@ def attention(asked: Asked) -> Cell:
     p = scaled_dot_product_attention(q, k, np.eye(len(k)), allowed)[i]
     keys = np.array([(*item, s, e) for s in range(len(k)) for e in range(k.shape[1])], int)
     values = np.array([(*item, s, d) for s in range(len(v))], int)
+    masked = (
+        "" if allowed is None else " + mask[i,s]" if allowed.dtype.kind == "f" else " where the mask allows s"
+    )
+    formula = "y[i,d] = sum_s p[i,s] v[s,d],  p = softmax over s of (q[i] . k[s]) / sqrt(E)" + masked
     return asked.cell(
-        (p * v[:, d]).sum(), "y[i,d] = sum_s p[i,s] v[s,d],  p = softmax over s of (q[i] . k[s]) / sqrt(E)",
+        (p * v[:, d]).sum(), formula,
         inputs=v[:, d], weights=p, products=p * v[:, d], term="{w}*{x}",
         reads=(asked.read(_row((*item, i), q.shape[1])), asked.read(keys, 1), asked.read(values, 2)),
     )  # fmt: skip

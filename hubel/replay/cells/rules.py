@@ -42,6 +42,7 @@ RULES: dict[str, Callable[[Asked], Cell]] = {
     "prelu": numbers.prelu,
     "total": numbers.reduction,
     "mean": numbers.reduction,
+    "where": numbers.chosen,
     "dropout": numbers.dropout,
     "softmax": numbers.softmax,
     "log_softmax": numbers.softmax,

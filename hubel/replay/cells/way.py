@@ -114,7 +114,7 @@ def _looked_at(node: Node, cells: Mask, wanted: list[bool]) -> list[Mask | None]
     name = node.operation.__name__
     if name in MOVES and not any(n is not None and isinstance(n.value, tuple) for n in node.inputs):
         return [_from(came[cells], n) for came, n in zip(origins(node), node.inputs, strict=True)]
-    if name in ALONE or name in TWO or name == "dropout":
+    if name in ALONE or name in TWO or name in ("dropout", "where"):
         return [None if n is None else _before_broadcast(cells, n.value) for n in node.inputs]
     if name in LOOKS and wanted[0] and not any(wanted[1:]):
         return [LOOKS[name](Asked.about(node, ()), cells), *[None] * (len(node.inputs) - 1)]
