@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hubel import definitions
 
@@ -319,6 +320,24 @@ def test_what_begins_with_a_sign_is_no_option(cli):
     assert cli("walk", "linear", "-i", "-1 2 0.5", "--at", "-1,0").code == 0
     said = cli("walk", "graph", "2*3", "-j")
     assert said.code == 2 and "No such option" in said.err
+    assert "walk kernel '-1 2 -1' PICTURE" in cli("walk", "kernel", "-1 2 -1").out
+    assert "--at -3,0 is outside" in cli("walk", "conv2d", "--at", "-3,0").err
+
+
+def test_one_thing_is_said_in_the_singular(cli):
+    assert "… 1 more cell. All" in cli("walk", "relu", "-i", " ".join(["1"] * 17)).out
+    assert "… 1 more row\n" in cli("walk", "relu", "-i", "; ".join(["1"] * 21)).out
+    long = cli("walk", "linear", "-i", " ".join(["1"] * 61), "-w", " ".join(["1"] * 61), "--bias", "").out
+    assert "(52 smaller terms)" in long
+
+
+def test_a_small_negative_number_is_no_minus_nought(cli):
+    from hubel.cli.walk import draw
+
+    lines = [
+        line.plain for line in draw.matrix("", np.array([[-0.00001, 0.1], [0.0, -0.25]]), even=True).lines
+    ]
+    assert lines == ["0.000  0.100", "    0 -0.250"]
 
 
 def test_layers(cli):
@@ -395,8 +414,6 @@ p[0]  m    = 0.9 * 0 + 0.1 * 0.5           = 0.05
 
 
 def test_input_from_files(cli, tmp_path):
-    from PIL import Image
-
     (tmp_path / "x.csv").write_text("1,2,3\n4,5,6\n")
     np.save(tmp_path / "x.npy", np.arange(8.0).reshape(2, 2, 2))
     Image.fromarray(np.array([[0, 255], [10, 20]], np.uint8)).save(tmp_path / "x.png")
@@ -480,6 +497,7 @@ WRONG = {
     "rmsprop --rate nan": "--rate must be a finite number, got nan",
     "rmsprop --eps -1": "--eps must be at least 0, got -1",
     "adam --eps 0 -g 0,0": "p[0] is no finite number after step 1, but nan; one divides by 0: make --eps larger",
+    "kernel 1e200,0,-1e200 x.png": "are too large for a picture: make its numbers smaller, the largest is 1e+200",
     "kernel blur .": ". is a folder, not a picture; name a file in it",
     "conv2d -i 1;2,3": "--input: row 0 has 1 number, but row 1 has 2",
     "kernel sobelx": "no kernel named 'sobelx'. Did you mean 'sobel-x'?",
@@ -491,6 +509,7 @@ WRONG = {
 @pytest.mark.parametrize("typed", WRONG)
 def test_what_is_wrong_is_said(cli, tmp_path, monkeypatch, typed):
     monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.array([[0, 255], [10, 20]], np.uint8)).save("x.png")
     said = cli("walk", *typed.split())
     assert (said.code, said.out) == (2, "") and said.err.startswith("hubel: ") and "Traceback" not in said.err
     assert WRONG[typed] in said.err
@@ -515,8 +534,6 @@ def test_the_list_names_every_walk_and_every_walk_has_help_and_an_example_that_r
 def test_every_example_of_the_help_is_understood(cli, tmp_path, monkeypatch):
     """As in a shell. Those on a picture find one; those on a run stand in test_walk_network."""
     import shlex
-
-    from PIL import Image
 
     from hubel.cli.walk import EXAMPLES
 

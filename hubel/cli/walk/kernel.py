@@ -48,6 +48,7 @@ def kernel(
     from hubel.cli import show
     from hubel.cli.walk import draw
     from hubel.data.pictures import planes, read_picture
+    from hubel.definitions import KERNELS
     from hubel.replay.cells.record import digits
 
     if name is None:
@@ -59,13 +60,18 @@ def kernel(
             *draw.matrix(label, k).lines,
             ANSWERS.get(label, ""),
             "",
-            f"On a picture: hubel walk kernel {label} PICTURE",
+            f"On a picture: hubel walk kernel {label if label in KERNELS else repr(name.strip())} PICTURE",
         )
         return
     image = read_picture(picture)
     target = _target(picture, label, out)
     x = planes(image, 1 if image.mode == "L" else 3).astype(np.float32)
-    y = _filtered(x, k)
+    with np.errstate(all="ignore"):  # what comes of it is looked at, and said
+        y = _filtered(x, k)
+    if not np.isfinite(y).all():
+        raise InputError(
+            f"the answers to {label} are too large for a picture: make its numbers smaller, the largest is {np.abs(k).max():g}"
+        )
     pixels, mapped = _shown(y, k)
     _write(pixels, target)
     facts = {

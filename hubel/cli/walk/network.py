@@ -228,7 +228,9 @@ def _cell(made: Cell, node: Node, layer: str, why: str, every: bool) -> None:
     name = f"{layer}{_said(made.index)}"
     about = [part for part in (made.operation, show.shape(node.value.shape[1:])) if part]
     kind = f"   {', '.join(about)}" + (f"; {why}" if why else "")
-    draw.out("", draw.title(f"{name} = {digits(made.value)}") + draw.Text(kind))
+    title = draw.title(f"{name} = {digits(made.value)}")
+    fits = title.cell_len + len(kind) <= draw.width()
+    draw.out("", *([title + draw.Text(kind)] if fits else [title, *draw.paragraph(kind.strip())]))
     draw.out(*draw.paragraph(made.formula), "")
     if made.window is not None and made.inputs is not None:
         _window(made, node, every)

@@ -18,8 +18,12 @@ class Signed(TyperCommand):
         letters = {
             opt for param in self.params for opt in param.opts if len(opt) == 2
         }  # -o may hold a value: -oa-b.png
+        takes = {opt for param in self.params if not getattr(param, "is_flag", False) for opt in param.opts}
         end = args.index("--") if "--" in args else len(args)
-        words = [f" {a}" if SIGNED.match(a) and a[:2] not in letters else a for a in args[:end]]
+        words = [
+            f" {word}" if SIGNED.match(word) and word[:2] not in letters and before not in takes else word
+            for before, word in zip(["", *args], args[:end], strict=False)
+        ]
         return super().parse_args(ctx, [*words, *args[end:]])
 
 
