@@ -14,7 +14,7 @@ Inside, every window is a column and the whole sum is one matrix product over (C
 from __future__ import annotations
 
 from hubel.definitions.errors import DefinitionError, ShapeError
-from hubel.definitions.windows import Array, Grid, Padding, Pair, Two, fitting, grid, two
+from hubel.definitions.windows import Array, Grid, Padding, Pair, Two, grid, row
 
 
 def conv2d(
@@ -113,10 +113,8 @@ def row_of(
 ) -> tuple[Two, tuple[Two, Two], Two]:
     """Settings along one axis as those of conv2d on a picture of one row, after a look at the shapes."""
     _check(name, x, w, b, groups)
-    ends = two(name, "padding", padding, 0)
-    stride, dilation = two(name, "stride", stride, 1)[1], two(name, "dilation", dilation, 1)[1]
-    fitting(f"{name}:", x.shape[2], w.shape[2], stride, ends, dilation)  # its error speaks of this operation
-    return (1, stride), ((0, 0), ends), (1, dilation)
+    over = row(name, x.shape[2], w.shape[2], stride, padding, dilation)
+    return over.stride, over.padding, over.dilation
 
 
 def windows_of(

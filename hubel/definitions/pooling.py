@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from hubel.definitions.errors import DefinitionError, ShapeError
-from hubel.definitions.windows import Array, Grid, Padding, Pair, Two, fitting, grid, span, two
+from hubel.definitions.windows import Array, Grid, Padding, Pair, Two, grid, row, span
 
 
 def max_pool2d(
@@ -186,12 +186,9 @@ def _row(
     """Settings along one axis as those of a picture of one row: kernel, stride, padding, dilation."""
     if x.ndim != 3:
         raise ShapeError(f"{name}: x must be (N, C, L), got {x.shape}")
-    U, d = two(name, "kernel", kernel, 1)[1], two(name, "dilation", dilation, 1)[1]
-    s = U if stride is None else two(name, "stride", stride, 1)[1]
-    ends = two(name, "padding", padding, 0)
-    fitting(f"{name}:", x.shape[2], U, s, ends, d, ceil=ceil)  # its error and the next speak of one axis
-    _half(f"{name}:", ends, span(U, d))
-    return (1, U), (1, s), ((0, 0), ends), (1, d)
+    over = row(name, x.shape[2], kernel, kernel if stride is None else stride, padding, dilation, ceil=ceil)
+    _half(f"{name}:", over.padding[1], span(over.kernel[1], over.dilation[1]))
+    return over.kernel, over.stride, over.padding, over.dilation
 
 
 def _over(

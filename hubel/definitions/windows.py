@@ -115,6 +115,23 @@ def grid(
     return Grid((H, W), kernel, stride, padding, dilation, (out[0], out[1]))
 
 
+def row(
+    name: str,
+    size: int,
+    kernel: int,
+    stride: int = 1,
+    padding: int | Two = 0,
+    dilation: int = 1,
+    *,
+    ceil: bool = False,
+) -> Grid:
+    """The windows on a row of `size` cells, as those on a picture of one row; its errors speak of one axis."""
+    U, s = two(name, "kernel", kernel, 1)[1], two(name, "stride", stride, 1)[1]
+    d, ends = two(name, "dilation", dilation, 1)[1], two(name, "padding", padding, 0)
+    out = fitting(f"{name}:", size, U, s, ends, d, ceil=ceil)
+    return Grid((1, size), (1, U), (1, s), ((0, 0), ends), (1, d), (1, out))
+
+
 def span(kernel: int, dilation: int = 1) -> int:
     """Cells from the first to the last that a dilated kernel touches: F + (F - 1)(D - 1)."""
     return kernel + (kernel - 1) * (dilation - 1)

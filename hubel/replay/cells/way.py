@@ -16,7 +16,7 @@ from hubel.definitions import adaptive_avg_pool2d_backward, mean_backward
 from hubel.definitions.arithmetic import summed_to
 from hubel.definitions.errors import DefinitionError
 from hubel.definitions.tape import Node, backward_of
-from hubel.definitions.windows import Array, Grid, grid, sides, two
+from hubel.definitions.windows import Array, Grid, grid, row, sides, two
 from hubel.replay.cells.moves import MOVES, origins
 from hubel.replay.cells.numbers import ALONE, TWO
 from hubel.replay.cells.record import Asked, Index, pointed_at
@@ -182,7 +182,7 @@ def _convolved(asked: Asked, cells: Array) -> Array:
 
 def _convolved_row(asked: Asked, cells: Array) -> Array:
     x, w = asked["x"], asked["w"]
-    over = _row(x, w.shape[2], asked["stride"], asked["padding"], asked["dilation"])
+    over = row("", x.shape[2], w.shape[2], asked["stride"], asked["padding"], asked["dilation"])
     return _over_groups(x[:, :, None], _slid(over, _in_groups(cells[:, :, None], asked["groups"])))[:, :, 0]
 
 
@@ -210,14 +210,9 @@ def _pooled(asked: Asked, cells: Array) -> Array:
     padding, dilation = given.get("padding", 0), given.get("dilation", 1)
     ceil = given.get("ceil", False)
     if x.ndim == 3:
-        over = _row(x, kernel, stride, padding, dilation, ceil)
+        over = row("", x.shape[2], kernel, stride, padding, dilation, ceil=ceil)
         return _slid(over, cells[:, :, None])[:, :, 0]
     return _slid(grid("", x.shape[2:], kernel, stride, padding, dilation, ceil=ceil), cells)
-
-
-def _row(x: Array, kernel: int, stride: int, padding: Any, dilation: int, ceil: bool = False) -> Grid:
-    ends = two("", "padding", padding, 0)
-    return grid("", (1, x.shape[2]), (1, kernel), (1, stride), ((0, 0), ends), (1, dilation), ceil=ceil)
 
 
 def _slid(over: Grid, cells: Array) -> Array:

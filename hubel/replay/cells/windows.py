@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hubel.definitions.windows import Array, Grid, grid, sides, two
+from hubel.definitions.windows import Array, Grid, grid, row, sides, two
 from hubel.replay.cells.record import Asked, Cell, Step, Window, digits
 
 CONVOLUTION = "y[n,o,i,j] = b[o] + sum_{c,u,v} x[n,c,i*s+u*d-p,j*s+v*d-p] w[o,c,u,v]"
@@ -36,8 +36,7 @@ def convolution(asked: Asked) -> Cell:
 def convolution_of_a_row(asked: Asked) -> Cell:
     """conv1d and convolve1d: the same along one axis."""
     x, w = asked.array("x"), asked.array("w")
-    ends, stride, dilation = two("", "padding", asked["padding"], 0), asked["stride"], asked["dilation"]
-    over = grid("", (1, x.shape[2]), (1, w.shape[2]), (1, stride), ((0, 0), ends), (1, dilation))
+    over = row("", x.shape[2], w.shape[2], asked["stride"], asked["padding"], asked["dilation"])
     flipped = asked.node.operation.__name__ == "convolve1d"  # type: ignore[union-attr]
     w = w[:, :, ::-1] if flipped else w
     return _convolved(asked, x, w, over, FLIPPED_ROW if flipped else ROW)
@@ -216,8 +215,7 @@ def _pooled(asked: Asked) -> tuple[Array, Grid]:
     ceil = given.get("ceil", False)
     if x.ndim == 4:
         return x, grid("", x.shape[2:], kernel, stride, padding, dilation, ceil=ceil)
-    ends = two("", "padding", padding, 0)
-    return x, grid("", (1, x.shape[2]), (1, kernel), (1, stride), ((0, 0), ends), (1, dilation), ceil=ceil)
+    return x, row("", x.shape[2], kernel, stride, padding, dilation, ceil=ceil)
 
 
 def _under(asked: Asked, over: Grid) -> Window:
