@@ -14,7 +14,18 @@ from hubel.data.sources import NAMES
 from hubel.training.recipe import Recipe
 from hubel.zoo import ZOO
 
-COMMANDS = ("train", "evaluate", "predict", "fewshot", "describe", "verify", "compare", "zoo", "data", "measure")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "predict",
+    "fewshot",
+    "describe",
+    "verify",
+    "compare",
+    "zoo",
+    "data",
+    "measure",
+)
 HEAVY = {"torch", "numpy", "sklearn", "matplotlib", "PIL", "scipy"}
 
 
