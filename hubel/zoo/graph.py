@@ -1,5 +1,5 @@
-"""A network's graph with the shape of every value, found without computing one: tensors on PyTorch's `meta` device
-have a shape and no numbers, so that the largest network is looked at in moments and in no memory.
+"""A network's graph with the shape of every value, found without computing a large one: tensors on PyTorch's `meta`
+device have a shape and no numbers, so that the largest network is looked at in moments and in no memory.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from hubel.errors import InputError
 from hubel.shapes import Field
 from hubel.zoo.fields import UNKNOWN, Given, Seen, called, rule_of
 from hubel.zoo.trace import Step, Trace, trace
+
+
+# A network of fewer numbers, fed with fewer, is run on zeros: the first use of the meta device imports PyTorch's
+# compiler and an algebra system, for over a second, which each training's report would pay.
+SMALL = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Graph:
-    """groups: in order; values: of each step, on the meta device; seen: of the picture, None where nothing of it is."""
+    """groups: in order; values: of each step, for their shapes alone; seen: of the picture, None where nothing of it is."""
 
     groups: tuple[Group, ...]
     values: Mapping[fx.Node, Any]
@@ -53,7 +58,8 @@ def graph(network: nn.Module, shape: Sequence[int]) -> Graph:
 
 
 def _values(traced: Trace, network: nn.Module, shape: Sequence[int]) -> dict[fx.Node, Any]:
-    """Run the steps on tensors without numbers."""
+    """Run the steps on blanks: tensors without numbers, or zeros where these are few."""
+    device = _device(network, shape)
     kind = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
     held = {
         **dict(network.named_parameters(remove_duplicate=False)),
@@ -67,25 +73,26 @@ def _values(traced: Trace, network: nn.Module, shape: Sequence[int]) -> dict[fx.
             if node.op == "placeholder":
                 first = not values
                 value = (
-                    torch.empty(1, *shape, dtype=kind, device="meta")
+                    torch.zeros(1, *shape, dtype=kind, device=device)
                     if first
                     else next(iter(node.args), None)
                 )
             elif node.op == "get_attr":
-                value = _blank(held[str(node.target)])
+                value = _blank(held[str(node.target)], device)
             else:
                 arguments = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
-                value = _called(step, *arguments)
+                value = _called(step, *arguments, device)
             values[node] = node.meta["value"] = value
     return values
 
 
-def _called(step: Step, args: Any, kwargs: Any) -> Any:
+def _called(step: Step, args: Any, kwargs: Any, device: str) -> Any:
     """The value of one call; parameters are replaced by blanks of their shape."""
     node, module = step.node, step.module
     try:
         if module is not None:
-            blanks = {n: _blank(t) for n, t in (*module.named_parameters(), *module.named_buffers())}
+            held = (*module.named_parameters(), *module.named_buffers())
+            blanks = {name: _blank(tensor, device) for name, tensor in held}
             training, module.training = module.training, False
             try:
                 return functional_call(module, blanks, args, kwargs)
@@ -99,8 +106,17 @@ def _called(step: Step, args: Any, kwargs: Any) -> Any:
         raise InputError(f"the step {step.name!r} cannot take what arrives there ({shapes}): {e}") from e
 
 
-def _blank(tensor: Tensor) -> Tensor:
-    return torch.empty_like(tensor, device="meta")
+def _device(network: nn.Module, shape: Sequence[int]) -> str:
+    held = [*network.parameters(), *network.buffers()]
+    few = max(sum(t.numel() for t in held), math.prod(shape)) < SMALL
+    return "cpu" if few and not any(t.is_meta for t in held) else "meta"
+
+
+def _blank(tensor: Tensor, device: str) -> Tensor:
+    """Of its shape; places that are looked up (whole numbers) must be right where they are used."""
+    if device == "cpu" and not tensor.is_floating_point():
+        return tensor.detach().cpu().clone()
+    return torch.zeros_like(tensor, device=device)
 
 
 def _fields(traced: Trace, values: Mapping[fx.Node, Any], shape: Sequence[int]) -> dict[fx.Node, Seen | None]:

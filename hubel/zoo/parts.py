@@ -81,6 +81,24 @@ class Parts:
         made.output(copied[end])
         return self._module(made, self.traces[False])
 
+    def giving(self, names: Sequence[str]) -> nn.Module:
+        """From the network's input to (its output, the output of each of these layers), in use.
+
+        Each is as the layer gave it, also where the next one works in place, and lies on the way to the output:
+        torch.autograd.grad of anything that follows, by a layer's output, is what it is in the network.
+        """
+        wanted = {self.layers[self.places[name]].output: name for name in names}
+        made, copied, kept = fx.Graph(), dict[fx.Node, fx.Node](), dict[str, fx.Node]()
+        for step in self.traces[False].steps:
+            node = copied[step.node] = made.node_copy(step.node, copied.__getitem__)
+            if step.node.op == "output":
+                made.erase_node(node)
+                made.output((copied[step.node.all_input_nodes[0]], *(kept[name] for name in names)))
+            elif step.node in wanted:
+                kept[wanted[step.node]] = node
+                copied[step.node] = made.call_method("clone", (node,))
+        return self._module(made, self.traces[False])
+
     def behind(self, layer: str, *, training: bool = False) -> nn.Module | None:
         """From the output of one layer to the network's; None where that alone does not suffice."""
         traced = self.traces[training]
