@@ -1,4 +1,4 @@
-"""What a question gives: findings, each a picture with its words and numbers; written as PNGs and one page, or as JSON."""
+"""What a question gives: findings, each a picture with words and numbers; written as PNGs and one page, or as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Item:
     """A picture (or a row of numbers) that a question is about, as the network receives it.
 
-    name: of its file, or its place in the data   x: (C, H, W) float32 in 0..1, or (D,)   label: its true class, where known
+    name: of its file, or its place in the data   x: (C, H, W) float32 in 0..1, or (D,)
+    label: its true class, where known
     """
 
     name: str

@@ -36,7 +36,7 @@ class Inside:
 
     @property
     def last_maps(self) -> Layer:
-        """The last layer whose output has spatial extent: where Grad-CAM looks. Raises InputError where there is none."""
+        """The last layer whose output has spatial extent: where Grad-CAM looks. Raises InputError if there is none."""
         if not self.maps:
             raise InputError(
                 f"{self.run.network.name} has no layer with maps: its layers give "
@@ -134,7 +134,7 @@ def classes_named(run: Run, names: Sequence[str]) -> list[int]:
 
 
 def pixels(run: Run, items: Sequence[object]) -> Tensor:
-    """Items (paths, bytes, Pillow pictures, arrays) as the model takes them: (N, C, H, W) float32 in 0..1, or (N, D)."""
+    """Items (paths, bytes, Pillow pictures, arrays) as the model takes them: (N, C, H, W) float in 0..1, or (N, D)."""
     if not items:
         raise InputError("there is no picture to ask about")
     return torch.cat([torch.from_numpy(run.pixels(item)) for item in items])

@@ -18,7 +18,6 @@ from hubel.shapes import Field
 from hubel.zoo.fields import UNKNOWN, Given, Seen, called, rule_of
 from hubel.zoo.trace import Step, Trace, trace
 
-
 # A network of fewer numbers, fed with fewer, is run on zeros: the first use of the meta device imports PyTorch's
 # compiler and an algebra system, for over a second, which each training's report would pay.
 SMALL = 4_000_000
@@ -42,7 +41,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Graph:
-    """groups: in order; values: of each step, for their shapes alone; seen: of the picture, None where nothing of it is."""
+    """groups: in order; values: of each step, for their shapes; seen: of the picture, None where nothing of it is."""
 
     groups: tuple[Group, ...]
     values: Mapping[fx.Node, Any]
