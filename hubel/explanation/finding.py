@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
+from hubel.errors import InputError
+from hubel.run import write_atomically
+
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+PAGE = Path(__file__).parent / "page"
+PAGE_BYTES = 24_000_000  # of pictures inside one page
+OPTIMIZED = 4_000_000  # pixels: packing larger pictures as tightly as can be takes seconds
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,8 @@ class Finding:
 
     name: of its file, without ending; title, caption: sentences over and under the picture
     image: what is looked at, an RGB picture of Pillow   numbers: what is measured, for the page and for JSON
-    arrays: the same as numbers for programs, by name (float32)   html: a part of the page in the picture's place
+    arrays: the same as numbers for programs, by name (float32)   html: a part of the page in the picture's place,
+    where every name of somebody else's is escaped
     """
 
     name: str
@@ -73,12 +85,93 @@ class Finding:
         }  # fmt: skip
 
 
-def write(findings: Sequence[Finding], out: str | Path, title: str) -> Path:
+def write(findings: Sequence[Finding], out: str | Path, title: str, *, about: str = "") -> Path:
     """A PNG per finding, and index.html with all of them inside it; the page's path.
 
+    about: sentences under the title. What is over PAGE_BYTES stays beside the page, and is shown from there.
     Raises InputError where `out` is a file.
     """
-    raise NotImplementedError
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: --out names the folder for the pictures and their page")
+    folder.mkdir(parents=True, exist_ok=True)
+    shown: list[dict[str, Any]] = []
+    total = 0
+    for finding, file in zip(findings, file_names(findings), strict=True):
+        content = packed(finding.image)
+        write_atomically(folder / file, content)
+        total += len(content)
+        inside = total <= PAGE_BYTES
+        address = (
+            "data:image/png;base64," + base64.b64encode(content).decode("ascii") if inside else quote(file)
+        )
+        width, height = finding.image.size
+        shown.append(
+            {"finding": finding, "file": file, "address": address, "width": width, "height": height,
+             "numbers": [(name, told(value)) for name, value in finding.numbers.items()]}
+        )  # fmt: skip
+    page = _template().render(
+        title=title, about=about, shown=shown, beside=sum(not s["address"].startswith("data:") for s in shown)
+    )
+    path = folder / "index.html"
+    write_atomically(path, page.encode("utf-8", "replace"))  # a file name may hold half a character
+    return path
+
+
+def packed(image: Image) -> bytes:
+    """As a PNG."""
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=image.width * image.height < OPTIMIZED)
+    return out.getvalue()
+
+
+def told(value: Any) -> str:
+    """A number as the page prints it; lists with commas, and what they hold likewise."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−") if math.isfinite(value) else "–"
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {told(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(told, value))
+    return str(value)
+
+
+def file_names(findings: Sequence[Finding]) -> list[str]:
+    """A PNG's name for each; where two are called alike, also by systems that do not tell case, with a number."""
+    taken: set[str] = set()
+    made = []
+    for finding in findings:
+        name = stem = file_name(finding.name)
+        number = 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.casefold())
+        made.append(f"{name}.png")
+    return made
+
+
+def _template() -> Any:
+    import jinja2
+    from markupsafe import Markup
+
+    from hubel.evaluation.report import PAGE as REPORT
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    css = (REPORT / "report.css").read_text("utf-8") + (PAGE / "findings.css").read_text("utf-8")
+    environment.globals |= {
+        "css": Markup(css),  # noqa: S704 - our own files
+        "js": Markup((PAGE / "findings.js").read_text("utf-8")),  # noqa: S704 - our own file
+    }
+    environment.filters["markup"] = Markup  # of Finding.html, which its method has escaped
+    return environment.get_template("findings.html.jinja")
 
 
 def file_name(text: str) -> str:
