@@ -115,21 +115,8 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def _as_json(rows: Sequence[Layer], shape: Sequence[int], parameters: int) -> dict[str, Any]:
-    listed = [
-        {"name": r.name, "type": r.type, "settings": r.settings, "inputs": r.inputs, "output": r.output,
-         "parameters": r.parameters, "multiply_adds": r.multiply_adds, "memory": r.memory,
-         "receptive_field": _field(r), "only_in_training": r.idle}
-        for r in rows
-    ]  # fmt: skip
     sums = {"multiply_adds": sum(r.multiply_adds for r in rows), "memory": sum(r.memory for r in rows)}
-    return {"input": shape, "parameters": parameters, **sums, "layers": listed}
-
-
-def _field(row: Layer) -> dict[str, Any] | None:
-    """Size, stride and offset, height first; null where there is no picture or no rule."""
-    if row.sees is None or None in row.sees:
-        return None
-    return {name: [getattr(axis, name) for axis in row.sees] for name in ("size", "stride", "offset")}
+    return {"input": shape, "parameters": parameters, **sums, "layers": [r.to_dict() for r in rows]}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hubel.cli import compare, data, describe, evaluate, fewshot, measure, predict, train, verify, walk, zoo
+from hubel.cli import (
+    compare,
+    data,
+    describe,
+    evaluate,
+    explain,
+    fewshot,
+    measure,
+    predict,
+    serve,
+    train,
+    verify,
+    walk,
+    zoo,
+)
 from hubel.errors import HubelError, Interrupted
 
 
@@ -38,7 +52,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, fewshot, describe, walk, verify, compare, zoo, data, measure):
+for command in (
+    train,
+    evaluate,
+    predict,
+    explain,
+    fewshot,
+    describe,
+    walk,
+    verify,
+    compare,
+    zoo,
+    data,
+    measure,
+    serve,
+):
     command.add(app)
 
 

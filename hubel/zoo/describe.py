@@ -38,6 +38,18 @@ class Layer:
     sees: Seen | None = None
     idle: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON. receptive_field: size, stride and offset, height first; None where no picture or no rule is."""
+        known = self.sees is not None and None not in self.sees
+        field = {
+            name: [getattr(axis, name) for axis in self.sees or ()] for name in ("size", "stride", "offset")
+        }
+        return {
+            "name": self.name, "type": self.type, "settings": self.settings, "inputs": self.inputs,
+            "output": self.output, "parameters": self.parameters, "multiply_adds": self.multiply_adds,
+            "memory": self.memory, "receptive_field": field if known else None, "only_in_training": self.idle,
+        }  # fmt: skip
+
 
 def layers(network: nn.Module, shape: Sequence[int]) -> tuple[Layer, ...]:
     """What `network` does with an input of `shape`, (C, H, W) or (D,), in order; functions are rows, too."""

@@ -1,0 +1,274 @@
+"""How a picture comes in, for every route alike: raw bytes, a form with files, or JSON.
+
+    raw         the bytes of one picture file; options in the query
+    form        one file or several; options in other fields
+    JSON        {"image": base64} · {"images": [base64, …]} · {"pixels": [[…]]} · {"sample": 17} · {"samples": [1, 2]}
+                · {"row": [numbers]} · {"rows": [[numbers], …]}; options beside it
+
+What comes out is what the network receives, prepared as the run says.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from hubel.errors import DataError, HubelError
+from hubel.serving.limits import Limits, Refused
+from hubel.serving.service import Served, chosen
+
+KEYS = ("image", "images", "pixels", "sample", "samples", "row", "rows")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request is about.
+
+    names: of the items   inputs: (N, C, H, W) uint8 or (N, D) float32, as the network receives them
+    options: everything else that was said: of JSON as it stands, else text
+    """
+
+    served: Served
+    names: tuple[str, ...]
+    inputs: np.ndarray
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        """The option as a number in low..high. Raises Refused (422)."""
+        said = self.options.get(name, default)
+        try:
+            value = float(said)
+        except (TypeError, ValueError):
+            value = float("nan")
+        if isinstance(said, bool) or not low <= value <= high:
+            raise Refused(
+                422, "option", f"{name} must be a number from {low:g} to {high:g}, not {said!r:.60}"
+            )
+        return value
+
+    def whole(self, name: str, default: int, low: int, high: int) -> int:
+        """The option as a whole number in low..high. Raises Refused (422)."""
+        value = self.number(name, default, low, high)
+        if value != int(value):
+            raise Refused(422, "option", f"{name} must be a whole number, not {self.options[name]!r:.60}")
+        return int(value)
+
+    def text(self, name: str, default: str | None = None, known: Sequence[str] = ()) -> str | None:
+        """The option as text, one of `known` where that is not empty. Raises Refused (422)."""
+        said = self.options.get(name, default)
+        if said is not None and (not isinstance(said, str) or (known and said not in known)):
+            allowed = f"one of {', '.join(known)}" if known else "text"
+            raise Refused(422, "option", f"{name} must be {allowed}, not {said!r:.60}")
+        return said
+
+
+async def asked(request: Request) -> Asked:
+    """The items and options of a request, for Depends(). Raises Refused, or the DataError of a picture."""
+    served = chosen(request)
+    limits = served.limits
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    options: dict[str, Any] = dict(request.query_params)
+    if kind == "multipart/form-data":
+        files, fields = await _form(request, limits)
+        return await run_in_threadpool(_files, served, files, {**options, **fields})
+    body = await whole_body(request, limits)
+    if kind == "application/json" or kind.endswith("+json"):
+        return await run_in_threadpool(_json, served, body, options)
+    return await run_in_threadpool(_files, served, [("picture", picture_bytes(body, kind))], options)
+
+
+async def whole_body(request: Request, limits: Limits) -> bytes:
+    """The body, as far as it may be long. Raises Refused (413) before more than that is read."""
+    check_length(request.headers.get("content-length"), limits)
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limits.body:
+            raise too_long(limits)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def check_length(said: str | bytes | None, limits: Limits) -> None:
+    """Raises Refused (413) where a header announces more than is read."""
+    if said is not None and int(said) > limits.body:
+        raise too_long(limits)
+
+
+def too_long(limits: Limits) -> Refused:
+    return Refused(
+        413, "body", f"the body has more than the {limits.body:,} bytes that are read; send less at once"
+    )
+
+
+# What the picture formats that are read begin with.
+STARTS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # fmt: skip
+
+
+def picture_bytes(body: bytes, kind: str) -> bytes:
+    """The body, if it begins as a picture does. Raises Refused: 422 where there is nothing, 415 for another thing."""
+    if not body:
+        raise Refused(
+            422, "empty", "the body is empty; send the bytes of a picture, a form with files, or JSON"
+        )
+    if not body.startswith(STARTS):
+        what = kind or "of no said type"
+        raise Refused(
+            415,
+            "type",
+            f"the body ({what}) is no picture that is read: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM",
+        )
+    return body
+
+
+class _InMemory(MultiPartParser):
+    """Nothing that is sent touches the disk; whole_body's limit holds for all parts together."""
+
+    spool_max_size = 1 << 62
+
+
+async def _form(request: Request, limits: Limits) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
+    body = await whole_body(request, limits)
+
+    async def once() -> Any:
+        yield body
+
+    try:
+        form = await _InMemory(
+            request.headers, once(), max_files=limits.pictures, max_fields=100, max_part_size=limits.body
+        ).parse()
+    except (MultiPartException, UnicodeDecodeError, KeyError) as e:
+        raise Refused(422, "form", f"the form cannot be read: {getattr(e, 'message', e)}") from None
+    files, fields = [], {}
+    for name, value in form.multi_items():
+        if isinstance(value, str):
+            fields[name] = value
+        else:
+            files.append((value.filename or name, await value.read()))
+    return files, fields
+
+
+def _files(served: Served, files: Sequence[tuple[str, bytes]], options: dict[str, Any]) -> Asked:
+    if not files:
+        raise Refused(422, "form", "the form has no file; put a picture into a field of it")
+    return Asked(served, tuple(name for name, _ in files), _prepared(served, files), options)
+
+
+def _json(served: Served, body: bytes, options: dict[str, Any]) -> Asked:
+    said = json_object(body, served.limits)
+    keys = [key for key in KEYS if key in said]
+    if len(keys) != 1:
+        raise Refused(
+            422,
+            "json",
+            f"JSON must have one of {', '.join(KEYS)}; here it has {', '.join(keys) or 'none of them'}",
+        )
+    (key,) = keys
+    rest = {**options, **{k: v for k, v in said.items() if k != key}}
+    value = said[key]
+    values = _listed(value, key, served.limits) if key in ("images", "samples", "rows") else [value]
+    if key.startswith("sample"):
+        numbers = [_number(v, key) for v in values]
+        inputs = [served.samples.input(n) for n in numbers]
+        names = tuple(served.samples.split.items[n] for n in numbers)
+        return Asked(served, names, np.stack(inputs), rest)
+    names = tuple(map(str, range(len(values))))
+    ready: list[Any]
+    if key.startswith("image"):
+        ready = [_decoded(v, f"{key}, picture {n}") for n, v in enumerate(values)]
+    else:
+        ready = [_array(v, key) for v in values]
+    return Asked(served, names, _prepared(served, list(zip(names, ready, strict=True))), rest)
+
+
+def json_object(body: bytes, limits: Limits) -> dict[str, Any]:
+    """The object that the body is. Raises Refused (422)."""
+    _check_nesting(body, limits)
+    try:
+        said = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as e:  # UnicodeDecodeError is a ValueError
+        raise Refused(422, "json", f"the body is not JSON: {e}") from None
+    if not isinstance(said, dict):
+        raise Refused(422, "json", f"the JSON must be an object, {{…}}, not {type(said).__name__}")
+    return said
+
+
+def _check_nesting(body: bytes, limits: Limits) -> None:
+    """Brackets inside texts count too: that refuses nothing that makes sense here, and costs one pass."""
+    levels = np.frombuffer(body, np.uint8)
+    opens = np.isin(levels, (0x5B, 0x7B)).astype(np.int8) - np.isin(levels, (0x5D, 0x7D)).astype(np.int8)
+    if len(opens) and int(np.cumsum(opens, dtype=np.int32).max()) > limits.nesting:
+        raise Refused(422, "json", f"the JSON is nested more than {limits.nesting} levels deep")
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number that JSON knows")
+
+
+def _listed(value: Any, key: str, limits: Limits) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise Refused(422, "json", f"{key} must be a list with something in it")
+    if len(value) > limits.pictures:
+        raise Refused(
+            413, "pictures", f"{key} has {len(value)} entries, more than the {limits.pictures} at once"
+        )
+    return value
+
+
+def _number(value: Any, key: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Refused(422, "json", f"{key}: {value!r:.40} is not the number of a sample")
+    return value
+
+
+def _decoded(text: Any, where: str) -> bytes:
+    """The bytes of a picture in base64, with or without a data: address before it."""
+    if not isinstance(text, str):
+        raise Refused(422, "json", f"{where}: a picture is a text in base64, not {type(text).__name__}")
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as e:
+        raise Refused(422, "json", f"{where}: this is not base64 ({e})") from None
+
+
+def _array(value: Any, key: str) -> np.ndarray:
+    """Nested lists as numbers; pixels: whole numbers are 0..255, others 0..1."""
+    try:
+        numbers = np.array(value)
+    except (ValueError, OverflowError):
+        raise Refused(422, "json", f"{key}: the rows are of different lengths") from None
+    if numbers.dtype.kind not in "iufb" or not numbers.size:
+        raise Refused(422, "json", f"{key} must be nested lists of numbers")
+    if key != "pixels" or numbers.dtype.kind in "fb":
+        return numbers
+    if numbers.min() < 0 or numbers.max() > 255:
+        raise Refused(
+            422,
+            "json",
+            f"pixels: whole numbers must lie in 0..255, here are {numbers.min()}..{numbers.max()}",
+        )
+    return numbers.astype(np.uint8)
+
+
+def _prepared(served: Served, items: Sequence[tuple[str, Any]]) -> np.ndarray:
+    """(N, C, H, W) uint8 or (N, D) float32."""
+    ready = []
+    for name, item in items:
+        try:
+            ready.append(served.run.prepared(item))
+        except HubelError as e:
+            if len(items) == 1 or not isinstance(e, DataError):
+                raise
+            raise type(e)(f"{name}: {e}") from None
+    return np.stack(ready)

@@ -1,0 +1,195 @@
+"""The network, opened: maps, cells, explanations, attacks, dreams and lessons for one picture at a time.
+
+The routes are thin: each reads its options and calls one function of this folder, in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from starlette.concurrency import run_in_threadpool
+
+from hubel.errors import HubelError
+from hubel.serving.envelope import answer
+from hubel.serving.inputs import Asked, asked
+from hubel.serving.limits import Refused
+from hubel.serving.opened import cells, drawing, lessons, network, questions
+from hubel.serving.opened.network import Looked, Opened, Wanted
+from hubel.serving.service import Served, Service, chosen
+
+One = Annotated[Served, Depends(chosen)]
+Question = Annotated[Asked, Depends(asked)]
+
+
+def router(service: Service) -> APIRouter:
+    """The routes of one run; the app has them under /v1 and under /v1/models/{name}."""
+    routes = APIRouter(tags=["opened"])
+    ready = _Ready()
+
+    @routes.get("/network")
+    def of_network(served: One) -> Response:
+        """The layers in graph order, with windows and receptive fields, and how drawings are prepared: for a page."""
+        return answer(facts(served, ready.of(served)))
+
+    @routes.get("/kernel")
+    def of_kernel(served: One, layer: str, map: Annotated[int, Query(ge=0, le=2**31)]) -> Response:  # noqa: A002
+        """The kernel of one map: (C, U, V) weights."""
+        return answer(network.kernel(ready.of(served), layer, map))
+
+    @routes.post("/maps")
+    async def of_maps(said: Question) -> Response:
+        """What every layer makes of a picture, in 256 levels or, with values=float32, exactly.
+
+        layers: names; first, count: of each layer's maps; side: larger maps are thinned out to about that many cells
+        """
+        exact = said.text("values", "uint8", ("uint8", "float32")) == "float32"
+        first, count, side = (_whole(said, name) for name in ("first", "count", "side"))
+        wanted = Wanted(_names(said, "layers"), first or 0, count, side, exact)
+        return await _told(ready, said, lambda opened, looked: network.answered(opened, looked, wanted))
+
+    @routes.post("/cell")
+    async def of_cell(said: Question) -> Response:
+        """How one number came about. layer: its name; index: [map, row, column], or [number] where there are no maps."""
+        layer, index = _needed(said, "layer"), _index(said)
+        return await _told(ready, said, lambda opened, looked: cells.answered(opened, looked, layer, index))
+
+    @routes.post("/explanations")
+    async def of_explanations(said: Question) -> Response:
+        """How much each pixel speaks for a class. method; class, contrast, layer where they are wanted."""
+        method = said.text("method", "grad-cam") or "grad-cam"
+        label, contrast, layer = said_class(said, "class"), said_class(said, "contrast"), said.text("layer")
+        return await _told(
+            ready, said, lambda opened, looked: questions.explained(opened, looked, method, label, contrast, layer)
+        )
+
+    @routes.post("/attacks")
+    async def of_attacks(said: Question) -> Response:
+        """What changes the answer. target: a class; method: fgsm, pgd, targeted with eps; without, the smallest change."""
+        target, method = said_class(said, "target"), said.text("method")
+        eps = said.number("eps", 0.0, 0.0, 1.0) if "eps" in said.options else None
+        steps, seed = said.whole("steps", 40, 1, 200), said.whole("seed", 0, 0, 2**31)
+        return await _told(
+            ready, said, lambda opened, looked: questions.changed(opened, looked, target, method, eps, steps, seed)
+        )
+
+    @routes.post("/dreams")
+    def of_dreams(
+        served: One,
+        label: Annotated[str | None, Query(alias="class", description="A class, by name or number.")] = None,
+        layer: str | None = None,
+        map: Annotated[int | None, Query(ge=0, le=2**31)] = None,  # noqa: A002
+        steps: Annotated[int, Query(ge=1, le=1000)] = questions.STEPS,
+        seed: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    ) -> Response:
+        """The picture that raises a class, or a map of a layer."""
+        return answer(questions.dreamt(ready.of(served), label, layer, map, steps, seed))
+
+    @routes.post("/lessons")
+    async def of_lessons(said: Question) -> Response:
+        """The loss and its gradients. class: the true one; steps: a list of learning rates; gradients: layers in full."""
+        label = said_class(said, "class")
+        if label is None:
+            raise Refused(422, "option", "class must name the true class: the loss is measured against it")
+        steps, shown = _rates(said), _names(said, "gradients") or ()
+        return await _told(ready, said, lambda opened, looked: lessons.answered(opened, looked, label, steps, shown))
+
+    return routes
+
+
+class _Ready:
+    """The opened network of each served run, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.lock, self.made = threading.Lock(), dict[str, Opened]()
+
+    def of(self, served: Served) -> Opened:
+        with self.lock:
+            if served.name not in self.made:
+                self.made[served.name] = Opened(served.run)
+            return self.made[served.name]
+
+
+async def _told(ready: _Ready, said: Asked, ask: Any) -> Response:
+    """The answer about the one picture that came."""
+    if len(said.inputs) != 1:
+        raise Refused(422, "pictures", f"this question is about one picture, and {len(said.inputs)} came")
+
+    def work() -> Response:
+        opened = ready.of(said.served)
+        looked: Looked = opened.look(said.inputs[0])
+        return answer(ask(opened, looked))
+
+    return await run_in_threadpool(work)
+
+
+def facts(served: Served, opened: Opened) -> dict[str, Any]:
+    """What a page needs of a run before the first picture."""
+    run = served.run
+    try:
+        inputs = served.samples.split.inputs if run.preprocess.kind == "picture" else None
+    except HubelError:
+        inputs = None  # the data is not on this machine
+    ink = drawing.ink_of(run.preprocess, inputs)
+    return {
+        "name": served.name, "network": run.network.name, "task": run.task, "classes": run.classes,
+        "kind": run.preprocess.kind, "input": run.preprocess.shape, "parameters": run.parameters,
+        "data": run.data.get("name"), "samples": 0 if inputs is None else len(inputs), "ink": ink and ink.to_dict(),
+        "methods": questions.methods(opened), "small": opened.small, "layers": network.rows(opened),
+    }  # fmt: skip
+
+
+def _whole(said: Asked, name: str) -> int | None:
+    return said.whole(name, 0, 0, 2**31) if name in said.options else None
+
+
+def _needed(said: Asked, name: str) -> str:
+    found = said.text(name)
+    if found is None:
+        raise Refused(422, "option", f"{name} must be said")
+    return found
+
+
+def _names(said: Asked, name: str) -> tuple[str, ...] | None:
+    """A list of texts, or one text with commas, as it comes in a query."""
+    value = said.options.get(name)
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if value is not None and not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+        raise Refused(422, "option", f"{name} must be a list of names, not {value!r:.60}")
+    return None if value is None else tuple(value)
+
+
+def _numbers(said: Asked, name: str) -> Sequence[float]:
+    value = said.options.get(name, [])
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    try:
+        if not isinstance(value, list) or any(isinstance(v, bool | list | dict) or v is None for v in value):
+            raise TypeError
+        return [float(v) for v in value]
+    except (TypeError, ValueError):
+        raise Refused(422, "option", f"{name} must be a list of numbers, not {value!r:.60}") from None
+
+
+def _index(said: Asked) -> list[int]:
+    found = _numbers(said, "index")
+    if not found or any(v != v or abs(v) > 2**31 or v != int(v) for v in found):
+        raise Refused(422, "option", "index must be whole numbers: [map, row, column], or [number]")
+    return [int(v) for v in found]
+
+
+def _rates(said: Asked) -> Sequence[float]:
+    return _numbers(said, "steps")
+
+
+def said_class(said: Asked, name: str) -> str | None:
+    """A class by name or number."""
+    value = said.options.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise Refused(422, "option", f"{name} must be a class, by name or number, not {value!r:.60}")
+    return str(value)
