@@ -50,3 +50,10 @@ def paths(incomplete: str) -> list[str]:
     before = incomplete[: len(incomplete) - len(begun)]
     shown = [e for e in entries if e.name.startswith(begun) and (begun or not e.name.startswith("."))]
     return [f"{before}{entry.name}{'/' if entry.is_dir() else ''}" for entry in shown]
+
+
+def methods(incomplete: str) -> list[str]:
+    """What `explain` can be asked."""
+    from hubel.explanation.methods import METHODS
+
+    return [name for name in METHODS if name.startswith(incomplete)]

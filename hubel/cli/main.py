@@ -25,7 +25,6 @@ from hubel.cli import (
     fewshot,
     measure,
     predict,
-    serve,
     train,
     verify,
     walk,
@@ -65,7 +64,6 @@ for command in (
     zoo,
     data,
     measure,
-    serve,
 ):
     command.add(app)
 

@@ -169,8 +169,10 @@ def tiled(tiles: Sequence[Tile], columns: int | None = None, *, gap: int = 8, si
         x, y = n % columns * (w + gap), n // columns * (deep + gap)
         left, top = x + (w - tile.image.width) // 2, y + over
         made.paste(tile.image, (left, top))
+        box = (left - 1, top - 1, left + tile.image.width, top + tile.image.height)
+        pen.rectangle(box, outline=RULE)  # else a pale picture has no edge
         if tile.crossed:
-            cross(pen, (left, top, left + tile.image.width - 1, top + tile.image.height - 1))
+            pen.line(box, fill=FAINT)
         colour = FAINT if tile.crossed else INK
         for text, middle, ink in (
             (tile.name, y + line // 2, colour),
@@ -180,12 +182,6 @@ def tiled(tiles: Sequence[Tile], columns: int | None = None, *, gap: int = 8, si
                 said = fitted(text, w, size)
                 pen.text((x + w // 2, middle), said, fill=ink, font=font(size, text=said), anchor="mm")
     return made
-
-
-def cross(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
-    """A frame and one diagonal: what stands here is nothing."""
-    pen.rectangle(box, outline=RULE)
-    pen.line(box, fill=FAINT)
 
 
 def scale_bar(scale: Scale, width: int = 180, *, unit: str = "", size: int = 11) -> Image.Image:
@@ -225,6 +221,13 @@ def down(images: Sequence[Image.Image], gap: int = 12) -> Image.Image:
     for image in images:
         made.paste(image, (0, y))
         y += image.height + gap
+    return made
+
+
+def wide(image: Image.Image, width: int) -> Image.Image:
+    """With paper at its right, up to `width`."""
+    made = Image.new("RGB", (max(width, image.width), image.height), PAPER)
+    made.paste(image, (0, 0))
     return made
 
 

@@ -6,10 +6,10 @@ import base64
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import quote
 
 import numpy as np
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parent / "page"
 PAGE_BYTES = 24_000_000  # of pictures inside one page
-OPTIMIZED = 4_000_000  # pixels: packing larger pictures as tightly as can be takes seconds
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,38 @@ class Item:
     name: str
     x: np.ndarray
     label: str | None = None
+
+
+class Items(Sequence[Item]):
+    """Many items, each made when it is asked for.
+
+    inputs: (N, C, H, W) uint8, or (N, D) float32, as a Split has them   labels: true classes, None where not known
+    """
+
+    def __init__(self, inputs: np.ndarray, names: Sequence[str], labels: Sequence[str | None]) -> None:
+        self.inputs, self.names, self.labels = inputs, names, labels
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, place: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Items: ...
+
+    def __getitem__(self, place: int | slice) -> Item | Items:
+        if isinstance(place, slice):
+            return Items(self.inputs[place], self.names[place], self.labels[place])
+        x = self.inputs[place].astype(np.float32)
+        if self.inputs.dtype == np.uint8:
+            x /= np.float32(255)
+        return Item(self.names[place], x, self.labels[place])
+
+
+def stacked(items: Sequence[Item]) -> np.ndarray:
+    """(N, C, H, W) or (N, D): what Run.logits and Run.features take."""
+    return items.inputs if isinstance(items, Items) else np.stack([item.x for item in items])
 
 
 @dataclass(frozen=True)
@@ -62,10 +93,10 @@ class Question:
 class Finding:
     """One answer to one question.
 
-    name: of its file, without ending; title, caption: sentences over and under the picture
-    image: what is looked at, an RGB picture of Pillow   numbers: what is measured, for the page and for JSON
-    arrays: the same as numbers for programs, by name (float32)   html: a part of the page in the picture's place,
-    where every name of somebody else's is escaped
+    name: of its file, without ending; the item's own, where it is of a single one
+    title, caption: sentences over and under the picture   image: what is looked at, an RGB picture of Pillow
+    numbers: what is measured, for the page and for JSON   arrays: the same for programs, by name (float32)
+    html: a part of the page in the picture's place, where every name of somebody else's is escaped
     """
 
     name: str
@@ -85,8 +116,8 @@ class Finding:
         }  # fmt: skip
 
 
-def write(findings: Sequence[Finding], out: str | Path, title: str, *, about: str = "") -> Path:
-    """A PNG per finding, and index.html with all of them inside it; the page's path.
+def write(findings: Iterable[Finding], out: str | Path, title: str, *, about: str = "") -> Path:
+    """A PNG per finding, as they come, and index.html with all of them inside it; the page's path.
 
     about: sentences under the title. What is over PAGE_BYTES stays beside the page, and is shown from there.
     Raises InputError where `out` is a file.
@@ -95,33 +126,60 @@ def write(findings: Sequence[Finding], out: str | Path, title: str, *, about: st
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: --out names the folder for the pictures and their page")
     folder.mkdir(parents=True, exist_ok=True)
-    shown: list[dict[str, Any]] = []
-    total = 0
-    for finding, file in zip(findings, file_names(findings), strict=True):
-        content = packed(finding.image)
+    names, shown, total = _Names(), [], 0
+    for finding in findings:
+        file, content = names.of(finding), packed(finding.image)
         write_atomically(folder / file, content)
         total += len(content)
         inside = total <= PAGE_BYTES
-        address = (
-            "data:image/png;base64," + base64.b64encode(content).decode("ascii") if inside else quote(file)
-        )
         width, height = finding.image.size
         shown.append(
-            {"finding": finding, "file": file, "address": address, "width": width, "height": height,
-             "numbers": [(name, told(value)) for name, value in finding.numbers.items()]}
+            _Shown(
+                finding.title, finding.caption, finding.html,
+                "data:image/png;base64," + base64.b64encode(content).decode("ascii") if inside else quote(file),
+                inside, width, height, tuple((name, told(value)) for name, value in finding.numbers.items()),
+            )
         )  # fmt: skip
-    page = _template().render(
-        title=title, about=about, shown=shown, beside=sum(not s["address"].startswith("data:") for s in shown)
-    )
+    page = _template().render(title=title, about=about, shown=shown, beside=sum(not s.inside for s in shown))
     path = folder / "index.html"
     write_atomically(path, page.encode("utf-8", "replace"))  # a file name may hold half a character
     return path
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What the page keeps of a finding. inside: whether the address holds the picture itself"""
+
+    title: str
+    caption: str
+    html: str
+    address: str
+    inside: bool
+    width: int
+    height: int
+    numbers: tuple[tuple[str, str], ...]
+
+
+class _Names:
+    """A PNG's name for each finding; where two are called alike, also by systems that do not tell case, a number."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def of(self, finding: Finding) -> str:
+        name = stem = file_name(finding.name)
+        number = 1
+        while name.casefold() in self.taken:
+            number += 1
+            name = f"{stem}-{number}"
+        self.taken.add(name.casefold())
+        return f"{name}.png"
+
+
 def packed(image: Image) -> bytes:
     """As a PNG."""
     out = io.BytesIO()
-    image.save(out, "PNG", optimize=image.width * image.height < OPTIMIZED)
+    image.save(out, "PNG")
     return out.getvalue()
 
 
@@ -138,21 +196,6 @@ def told(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(told, value))
     return str(value)
-
-
-def file_names(findings: Sequence[Finding]) -> list[str]:
-    """A PNG's name for each; where two are called alike, also by systems that do not tell case, with a number."""
-    taken: set[str] = set()
-    made = []
-    for finding in findings:
-        name = stem = file_name(finding.name)
-        number = 1
-        while name.casefold() in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name.casefold())
-        made.append(f"{name}.png")
-    return made
 
 
 def _template() -> Any:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from hubel.errors import MissingExtra, UnknownName
+from hubel.errors import UnknownName
 from hubel.explanation.finding import Finding, Item, Question
 from hubel.run import Run
 
@@ -20,32 +19,37 @@ Asked = Callable[[Run, Sequence[Item], Question], Iterator[Finding]]
 class Method:
     """One question.
 
+    title: over the page   summary: what it shows, after the name
     where: "module:function" below hubel.explanation   named: whether that function is told the method's name
     needs: "picture", its findings are of single items; "data", of many together; "either", of the network, with or
         without items
-    extra: the optional dependency that it stands on
+    answers: whether it asks for the evidence of a class, so that the network must have its last layer
     """
 
+    title: str
     summary: str
     where: str
     needs: Literal["picture", "data", "either"] = "picture"
     named: bool = False
-    extra: str | None = None
+    answers: bool = False
 
 
-WHY = "attribution:explain"
+def _why(title: str, summary: str) -> Method:
+    return Method(title, summary, "attribution:explain", named=True, answers=True)
+
+
 METHODS = {
-    "maps": Method("feature maps of every layer", "maps:explain"),
-    "filters": Method("first-layer kernels; with --layer what excites each map most", "filters:explain", "either"),
-    "embed": Method("the test part in two dimensions: PCA and t-SNE of the last features", "embed:explain", "data"),
-    "frequency": Method("what the first layer lets pass of each frequency", "frequency:explain", "either"),
-    "saliency": Method("size of the gradient at each pixel", WHY, named=True, extra="explain"),
-    "input-x-gradient": Method("gradient times pixel", WHY, named=True, extra="explain"),
-    "integrated-gradients": Method("gradients along the way from a baseline", WHY, named=True, extra="explain"),
-    "occlusion": Method("what the answer loses where a patch is covered", WHY, named=True, extra="explain"),
-    "grad-cam": Method("where the last maps speak for the class", WHY, named=True, extra="explain"),
-    "guided-grad-cam": Method("Grad-CAM at the detail of guided gradients", WHY, named=True, extra="explain"),
-    "deeplift": Method("contributions against a baseline, where the network allows", WHY, named=True, extra="explain"),
+    "maps": Method("Feature maps", "the maps of every layer", "maps:explain"),
+    "filters": Method("Filters", "first-layer kernels; by --layer what excites maps most", "filters:explain", "either"),
+    "embed": Method("Embedding", "many items in two dimensions, by their last features", "embed:explain", "data"),
+    "frequency": Method("Frequencies", "what the first layer lets pass", "frequency:explain", "either"),
+    "saliency": _why("Saliency", "size of the gradient at each pixel"),
+    "input-x-gradient": _why("Input × gradient", "gradient times pixel"),
+    "integrated-gradients": _why("Integrated gradients", "gradients added up on the way from black"),
+    "occlusion": _why("Occlusion", "what the answer loses where a patch is covered"),
+    "grad-cam": _why("Grad-CAM", "where the last maps speak for the class"),
+    "guided-grad-cam": _why("Guided Grad-CAM", "Grad-CAM with the detail of guided gradients"),
+    "deeplift": _why("DeepLIFT", "contributions against black, where the network allows"),
 }  # fmt: skip
 
 
@@ -57,10 +61,8 @@ def method(name: str) -> Method:
 
 
 def function(name: str) -> Asked:
-    """What answers: (run, items, question) -> findings. Raises MissingExtra where what it needs is not installed."""
+    """What answers: (run, items, question) -> findings."""
     asked = method(name)
-    if asked.extra == "explain" and importlib.util.find_spec("captum") is None:
-        raise MissingExtra("captum", asked.extra, f"--method {name}")
     module, _, called = asked.where.partition(":")
     found: Any = getattr(importlib.import_module(f"hubel.explanation.{module}"), called)
     return partial(found, method=name) if asked.named else found

@@ -18,6 +18,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "predict",
+    "explain",
     "fewshot",
     "describe",
     "verify",
