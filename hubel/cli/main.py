@@ -25,6 +25,7 @@ from hubel.cli import (
     fewshot,
     measure,
     predict,
+    serve,
     train,
     verify,
     walk,
@@ -64,6 +65,7 @@ for command in (
     zoo,
     data,
     measure,
+    serve,
 ):
     command.add(app)
 
