@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from hubel.data.download import cache_folder, fetch
+from hubel.data.published import Published
 from hubel.errors import ArtifactError, InputError, UnknownName
 from hubel.zoo.public_weights import ARCHIVE, PUBLIC, PublicWeights
 
@@ -94,7 +95,7 @@ def find(weights: str | Path) -> tuple[Path, PublicWeights | None]:
     """The file, and what is known of it. A name is looked for in $HUBEL_DATA/weights and the cache, then fetched."""
     said = str(weights)
     if said in PUBLIC:
-        return _named(said, PUBLIC[said]), PUBLIC[said]
+        return located(said, PUBLIC[said].file, PUBLIC[said].source), PUBLIC[said]
     path = Path(weights)
     if path.is_dir() and (path / ARCHIVE).is_file():
         return path / ARCHIVE, _archives().get(path.name)
@@ -111,8 +112,8 @@ def _archives() -> dict[str, PublicWeights]:
     return {name: known for name, known in PUBLIC.items() if known.file.name == ARCHIVE}
 
 
-def _named(name: str, known: PublicWeights) -> Path:
-    file = known.file
+def located(name: str, file: Published, source: str) -> Path:
+    """A published file in $HUBEL_DATA/weights or the cache, checked; fetched where that can be done."""
     inside = Path(name) / file.name if file.name == ARCHIVE else Path(file.name)
     root = os.environ.get("HUBEL_DATA")
     folders = [Path(root) / "weights" if root else None, cache_folder("weights")]
@@ -122,7 +123,7 @@ def _named(name: str, known: PublicWeights) -> Path:
     if file.mirrors and file.size:
         place = cache_folder("weights")
         return fetch("weights", folder=place, manifest={"weights": (file,)}) / file.name
-    wherefrom = f"fetch it from {file.mirrors[0]}" if file.mirrors else f"it is made from {known.source}"
+    wherefrom = f"fetch it from {file.mirrors[0]}" if file.mirrors else f"it is made from {source}"
     raise InputError(
         f"the weights {name} are not here: {wherefrom} and put it at {cache_folder('weights') / inside} "
         f"or at $HUBEL_DATA/weights/{inside} (SHA-256 {file.sha256})"
@@ -148,7 +149,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     kind = path.suffix.lower()
     if kind not in (".safetensors", ".npz", ".pth", ".pt", ".bin"):
         raise InputError(f"weights come as .safetensors, .pth, .pt, .bin or .npz, not as {path.name}")
-    read = {".safetensors": _safetensors, ".npz": _arrays}.get(kind, _pickled)
+    read = {".safetensors": _safetensors, ".npz": arrays}.get(kind, _pickled)
     tensors = read(path)
     if not tensors:
         raise ArtifactError(f"{path} holds no tensors")
@@ -168,7 +169,8 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         raise ArtifactError(f"{path} is not a safetensors file that can be read ({e})") from e
 
 
-def _arrays(path: Path) -> dict[str, Tensor]:
+def arrays(path: Path) -> dict[str, Tensor]:
+    """The arrays of an .npz, none of which may be a pickle."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: torch.from_numpy(np.asarray(stored[name])) for name in stored.files}
