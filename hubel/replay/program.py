@@ -113,12 +113,7 @@ class Program:
         """
         _fits("parameter", self.parameters, self.shapes[0])
         _fits("buffer", self.buffers, self.shapes[1])
-        tape = Tape()
-        entered = tape.leaf(self._float(np.asarray(x)), "input")
-        scope = Scope(
-            tape, self.training, self.names, self.parameters, dict(self.buffers), dict(masks or {}),
-            np.random.default_rng(seed), self._floating(entered.value),
-        )  # fmt: skip
+        scope, entered = self._begun(x, masks, seed)
         values = Names(self.last)
         layers: dict[str, Node] = {}
         for name, step in self.steps:
@@ -135,6 +130,46 @@ class Program:
                 layers[name] = values[node]
             values.forget(node)
         raise AssertionError("a graph ends with its output")
+
+    def step(self, name: str, x: Array, known: Mapping[str, Array]) -> Node:
+        """What one step gives, from what those before it gave: the network does not run.
+
+        known: what steps gave, by name; a value that is needed and not known, as a shape, is made of what is
+        """
+        steps = dict(self.steps)
+        if name not in steps:
+            raise UnknownName("layer", name, steps)
+        names = {step.node: called for called, step in self.steps}
+        scope, entered = self._begun(x)
+        values = Names({})
+
+        def make(node: fx.Node) -> None:
+            called = names[node]
+            if node.op == "placeholder":
+                values[node] = entered
+            elif node.op == "get_attr":
+                values[node] = self._attribute(scope, str(node.target))
+            elif called in known and called != name:
+                values[node] = scope.tape.leaf(self._float(np.asarray(known[called])), called)
+            else:
+                for needed in node.all_input_nodes:
+                    if needed not in values:
+                        make(needed)
+                values[node] = self._call(scope, called, steps[called], values)
+
+        make(steps[name].node)
+        return values[steps[name].node]
+
+    def _begun(
+        self, x: Array, masks: Mapping[str, Array] | None = None, seed: int | tuple[int, ...] = 0
+    ) -> tuple[Scope, Node]:
+        tape = Tape()
+        entered = tape.leaf(self._float(np.asarray(x)), "input")
+        scope = Scope(
+            tape, self.training, self.names, self.parameters, dict(self.buffers), dict(masks or {}),
+            np.random.default_rng(seed), self._floating(entered.value),
+        )  # fmt: skip
+        return scope, entered
 
     def _call(self, scope: Scope, name: str, step: Step, values: Names) -> Any:
         args, kwargs = fx.node.map_arg((step.node.args, step.node.kwargs), values.__getitem__)

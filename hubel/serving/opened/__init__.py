@@ -62,7 +62,9 @@ def router(service: Service) -> APIRouter:
         method = said.text("method", "grad-cam") or "grad-cam"
         label, contrast, layer = said_class(said, "class"), said_class(said, "contrast"), said.text("layer")
         return await _told(
-            ready, said, lambda opened, looked: questions.explained(opened, looked, method, label, contrast, layer)
+            ready,
+            said,
+            lambda opened, looked: questions.explained(opened, looked, method, label, contrast, layer),
         )
 
     @routes.post("/attacks")
@@ -72,7 +74,9 @@ def router(service: Service) -> APIRouter:
         eps = said.number("eps", 0.0, 0.0, 1.0) if "eps" in said.options else None
         steps, seed = said.whole("steps", 40, 1, 200), said.whole("seed", 0, 0, 2**31)
         return await _told(
-            ready, said, lambda opened, looked: questions.changed(opened, looked, target, method, eps, steps, seed)
+            ready,
+            said,
+            lambda opened, looked: questions.changed(opened, looked, target, method, eps, steps, seed),
         )
 
     @routes.post("/dreams")
@@ -94,7 +98,9 @@ def router(service: Service) -> APIRouter:
         if label is None:
             raise Refused(422, "option", "class must name the true class: the loss is measured against it")
         steps, shown = _rates(said), _names(said, "gradients") or ()
-        return await _told(ready, said, lambda opened, looked: lessons.answered(opened, looked, label, steps, shown))
+        return await _told(
+            ready, said, lambda opened, looked: lessons.answered(opened, looked, label, steps, shown)
+        )
 
     return routes
 
