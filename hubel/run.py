@@ -20,6 +20,7 @@ import math
 import os
 import sys
 import tomllib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -123,18 +124,19 @@ class Prediction:
     values: tuple[float, ...] = ()
 
 
-class Run:
-    """A trained network in hand.
+class Answering(ABC):
+    """What answers by its card, whatever computes its logits: a Run, or a file of onnx_model."""
 
-    model: from (N, C, H, W) pixels in 0..1, or (N, D) numbers, to (N, K) logits; in eval mode
-    """
-
-    def __init__(self, path: Path, card: Card, model: Pixels, settings: Mapping[str, Any]) -> None:
-        self.path, self.card, self.model, self.settings = path, card, model, settings
-        self.model.eval()
+    path: Path
+    card: Card
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}, {self.network.name}, {self.task}, {len(self.classes)} classes)"
+        what = f"{self.network.name}, {self.task}, {len(self.classes)} classes"
+        return f"{type(self).__name__}({str(self.path)!r}, {what})"
+
+    @abstractmethod
+    def logits(self, inputs: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
+        """(N, C, H, W) uint8 pixels or (N, D) float32 numbers -> (N, K) float32 logits."""
 
     @property
     def network(self) -> Network:
@@ -151,6 +153,59 @@ class Run:
     @property
     def preprocess(self) -> Preprocess:
         return self.card.preprocess
+
+    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
+        """(N, K) float32, each row sums to 1."""
+        return metrics.softmax(self.logits(inputs))
+
+    def predict(self, items: Any, *, top: int = 5) -> list[Prediction]:
+        """Answers for pictures: a path, bytes, PIL image or array, or a list of these; for numbers: rows."""
+        many = isinstance(items, Sequence | np.ndarray) and not isinstance(items, str | bytes)
+        if isinstance(items, np.ndarray):
+            many = items.ndim == len(self.preprocess.shape) + 1
+        listed = list(items) if many else [items]
+        if not listed:
+            return []
+        inputs = np.stack([self.prepared(item) for item in listed])
+        labels = [str(item) if isinstance(item, str | Path) else f"{i}" for i, item in enumerate(listed)]
+        return self.answers(labels, self.logits(inputs), top=top)
+
+    def pixels(self, item: Any) -> np.ndarray:
+        """What `model` takes of one item (see predict): (1, C, H, W) float32 in 0..1, or (1, D)."""
+        return floats(self.prepared(item)[None])
+
+    def prepared(self, item: Any) -> np.ndarray:
+        """One item (see predict) as logits and features take many: (C, H, W) uint8, or (D,) float32."""
+        return (
+            self.preprocess.picture(item)
+            if self.preprocess.kind == "picture"
+            else self.preprocess.vector(item)
+        )
+
+    def answers(self, items: Sequence[str], logits: np.ndarray, *, top: int = 5) -> list[Prediction]:
+        """Predictions from (N, K) logits."""
+        if self.task == "regress":
+            return [
+                Prediction(item, ", ".join(f"{v:.6g}" for v in row), float("nan"), (), tuple(map(float, row)))
+                for item, row in zip(items, logits, strict=True)
+            ]
+        made = []
+        for item, row in zip(items, metrics.softmax(logits), strict=True):
+            best = np.argsort(-row, kind="stable")[:top]
+            ranked = tuple((self.classes[k], float(row[k])) for k in best)
+            made.append(Prediction(item, ranked[0][0], ranked[0][1], ranked))
+        return made
+
+
+class Run(Answering):
+    """A trained network in hand.
+
+    model: from (N, C, H, W) pixels in 0..1, or (N, D) numbers, to (N, K) logits; in eval mode
+    """
+
+    def __init__(self, path: Path, card: Card, model: Pixels, settings: Mapping[str, Any]) -> None:
+        self.path, self.card, self.model, self.settings = path, card, model, settings
+        self.model.eval()
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -256,49 +311,6 @@ class Run:
                     progress(min(start + step, len(inputs)), len(inputs))
         return np.empty((0, self.card.outputs), np.float32) if found is None else found
 
-    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
-        """(N, K) float32, each row sums to 1."""
-        return metrics.softmax(self.logits(inputs))
-
-    def predict(self, items: Any, *, top: int = 5) -> list[Prediction]:
-        """Answers for pictures: a path, bytes, PIL image or array, or a list of these; for numbers: rows."""
-        many = isinstance(items, Sequence | np.ndarray) and not isinstance(items, str | bytes)
-        if isinstance(items, np.ndarray):
-            many = items.ndim == len(self.preprocess.shape) + 1
-        listed = list(items) if many else [items]
-        if not listed:
-            return []
-        inputs = np.stack([self.prepared(item) for item in listed])
-        labels = [str(item) if isinstance(item, str | Path) else f"{i}" for i, item in enumerate(listed)]
-        return self.answers(labels, self.logits(inputs), top=top)
-
-    def pixels(self, item: Any) -> np.ndarray:
-        """What `model` takes of one item (see predict): (1, C, H, W) float32 in 0..1, or (1, D)."""
-        ready = self.prepared(item)[None]
-        return ready.astype(np.float32) / np.float32(255 if ready.dtype == np.uint8 else 1)
-
-    def prepared(self, item: Any) -> np.ndarray:
-        """One item (see predict) as logits and features take many: (C, H, W) uint8, or (D,) float32."""
-        return (
-            self.preprocess.picture(item)
-            if self.preprocess.kind == "picture"
-            else self.preprocess.vector(item)
-        )
-
-    def answers(self, items: Sequence[str], logits: np.ndarray, *, top: int = 5) -> list[Prediction]:
-        """Predictions from (N, K) logits."""
-        if self.task == "regress":
-            return [
-                Prediction(item, ", ".join(f"{v:.6g}" for v in row), float("nan"), (), tuple(map(float, row)))
-                for item, row in zip(items, logits, strict=True)
-            ]
-        made = []
-        for item, row in zip(items, metrics.softmax(logits), strict=True):
-            best = np.argsort(-row, kind="stable")[:top]
-            ranked = tuple((self.classes[k], float(row[k])) for k in best)
-            made.append(Prediction(item, ranked[0][0], ranked[0][1], ranked))
-        return made
-
 
 def load(path: str | Path, *, device: str = "cpu") -> Run:
     """The run in a folder, or in a model.safetensors alone.
@@ -310,6 +322,11 @@ def load(path: str | Path, *, device: str = "cpu") -> Run:
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
+    if path.suffix.lower() == ".onnx":
+        raise InputError(
+            f"{path} is an ONNX file, which only answers (`hubel predict {path} PICTURES…`): name the run that it was "
+            "exported from"
+        )
     folder, file = (path, path / MODEL) if path.is_dir() else (path.parent, path)
     if not file.is_file():
         if (folder / SETTINGS).is_file() and path.is_dir():
@@ -336,6 +353,11 @@ def load(path: str | Path, *, device: str = "cpu") -> Run:
         ) from e
     model = card.wrap(network).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Run(folder, card, model, read_settings(folder))
+
+
+def floats(inputs: np.ndarray) -> np.ndarray:
+    """Pixels 0..255 as float32 in 0..1; numbers as float32."""
+    return inputs.astype(np.float32) / np.float32(255 if inputs.dtype == np.uint8 else 1)
 
 
 def at_once(shape: Sequence[int], most: int = CHUNK) -> int:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hubel.cli import complete
-from hubel.cli.answering import Found, Weights, found
+from hubel.cli.answering import Weights, found
 from hubel.errors import HubelError, InputError
 
 if TYPE_CHECKING:
-    from hubel.run import Prediction, Run
+    from hubel.run import Answering, Prediction
 
 AT_ONCE = 256  # pictures decoded before they are answered: bounds the memory for a folder of any size
 
 
 def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete.networks_and_runs, help="A run folder, or a model.safetensors alone; with --weights a network's name.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete.networks_and_runs, help="A run folder, a model.safetensors or an exported model.onnx alone; with --weights a network's name.")],
     files: Annotated[list[str], typer.Argument(metavar="FILES…", help="Pictures, folders of pictures, or - for one picture from standard input. For numbers: CSV files, or - .")],
     top: Annotated[int, typer.Option(help="How many classes to list.")] = 3,
     weights: Weights = None,
@@ -35,10 +35,8 @@ def predict(
         raise InputError(f"--top must be at least 1, got {top}")
     if (features is None) != (out is None):
         raise InputError("--features LAYER and --out FILE.npz go together: what is to be written, and where")
-    given = found(run, weights, features=features is not None, quiet=json_)
-    trained = given.run
-    items = items_for(trained, files)
-    said = _Answers(given, top, features)
+    said = _opened(run, weights, top, features, json_)
+    items = items_for(said.run, files)
     with show.bar("answering", "items", quiet=json_ or len(items) < AT_ONCE) as bar:
         for start in range(0, len(items), AT_ONCE):
             said.take(items[start : start + AT_ONCE])
@@ -61,11 +59,28 @@ def predict(
         raise InputError("nothing could be read, so there is no answer")
 
 
-class _Answers:
-    """What a run says of items, a few hundred at a time. layer: whose features are kept too, or None"""
+def _opened(run: str, weights: str | None, top: int, features: str | None, quiet: bool) -> _Answers:
+    """What answers: a run, public weights, or a file of `hubel export`, for which PyTorch is not imported."""
+    from hubel.onnx.model import is_onnx, load
 
-    def __init__(self, given: Found, top: int, layer: str | None) -> None:
-        self.run, self.answering, self.top, self.layer = given.run, given.answers, top, layer
+    if not is_onnx(run):
+        given = found(run, weights, features=features is not None, quiet=quiet)
+        return _Answers(given.run, top, features, answering=given.answers)
+    if weights is not None or features is not None:
+        raise InputError(
+            f"{run} is an ONNX file, which has its weights inside and gives no features: leave out --weights and --features"
+        )
+    return _Answers(load(run), top, None)
+
+
+class _Answers:
+    """What a network says of items, a few hundred at a time.
+
+    layer: whose features are kept too, or None   answering: whether it has its last layer
+    """
+
+    def __init__(self, run: Answering, top: int, layer: str | None, *, answering: bool = True) -> None:
+        self.run, self.answering, self.top, self.layer = run, answering, top, layer
         self.items: list[str] = []  # that could be read
         self.problems: list[tuple[str, str]] = []
         self.answers: list[Prediction] = []
@@ -75,6 +90,8 @@ class _Answers:
     def take(self, items: list[tuple[str, Any]]) -> None:
         """Answer for some items; what cannot be read becomes a problem."""
         import numpy as np
+
+        from hubel.run import Run
 
         names, inputs = [], []
         for name, item in items:
@@ -87,7 +104,7 @@ class _Answers:
             return
         self.items += names
         stacked = np.stack(inputs)
-        if self.layer is not None:
+        if self.layer is not None and isinstance(self.run, Run):
             self.features.append(self.run.features(stacked, self.layer))
         if self.answering:
             self.logits.append(self.run.logits(stacked))
@@ -113,7 +130,7 @@ class _Answers:
         return {"file": str(file), "layer": self.layer, "shape": list(made.shape)}
 
 
-def items_for(run: Run, files: list[str]) -> list[tuple[str, Any]]:
+def items_for(run: Answering, files: list[str]) -> list[tuple[str, Any]]:
     """Name and content of every picture, or row of numbers, that the user names; InputError where there is none."""
     items = list(_pictures(files)) if run.preprocess.kind == "picture" else list(_rows(files))
     if not items:

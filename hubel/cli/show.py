@@ -174,6 +174,6 @@ def span(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def shape(sizes: Sequence[int]) -> str:
+def shape(sizes: Sequence[int | str]) -> str:
     """(1, 28, 28) -> '1×28×28'."""
     return "×".join(map(str, sizes))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
 
 from hubel.data import resident, split
 from hubel.data.preprocess import Preprocess
-from hubel.data.records import PARTS, Encoded, Kind, Problem, Source, Split, Task, count, listing, reasons
+from hubel.data.records import PARTS, Arrays, Encoded, Kind, Problem, Source, Split, Task, count, listing, reasons
 from hubel.errors import DataError, InputError, ShapeError
 
 __all__ = ["PARTS", "Dataset", "Kind", "Problem", "Source", "Split", "Task"]
@@ -115,14 +116,27 @@ class Dataset:
             index = np.delete(index, [row for row, _ in stored.dropped])
             inputs = stored.pixels
         else:
-            inputs = source.rows.take(index)
-            if source.kind == "picture":
-                inputs = self.preprocess.pictures(inputs, self.progress)
-            elif self._columns:
-                inputs = np.ascontiguousarray(inputs[:, self._columns])
+            inputs = self._taken(source.rows, index)
         self._check(part, bad, index)
         self._problems += bad
         return Split(inputs, source.targets[index], [source.items[i] for i in index])
+
+    def _taken(self, rows: Arrays, index: np.ndarray) -> np.ndarray:
+        inputs = rows.take(index)
+        if self.kind == "picture":
+            return self.preprocess.pictures(inputs, self.progress)
+        return np.ascontiguousarray(inputs[:, self._columns]) if self._columns else inputs
+
+    def some(self, part: str, most: int) -> np.ndarray:
+        """The inputs of a few items that can be read, spread over a part, as in Split; the others are not decoded."""
+        rows, index = self.source.rows, self._index(part)
+        if not isinstance(rows, Encoded):
+            return self._taken(rows, index[np.linspace(0, len(index) - 1, min(most, len(index))).astype(int)])
+        made = []
+        for content in rows.sample(index, most):
+            with contextlib.suppress(DataError):
+                made.append(self.preprocess.picture(content))
+        return np.stack(made) if made else np.empty((0, *self.preprocess.shape), np.uint8)
 
     def _check(self, part: str, bad: tuple[Problem, ...], kept: np.ndarray) -> None:
         total = len(bad) + len(kept)

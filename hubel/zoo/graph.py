@@ -51,13 +51,15 @@ class Graph:
 def graph(network: nn.Module, shape: Sequence[int]) -> Graph:
     """What `network` does with one input of `shape`, (C, H, W) or (D,), in use."""
     traced = trace(network)
-    values = _values(traced, network, shape)
+    values = values_of(traced, network, shape)
     seen = _fields(traced, values, shape)
     return Graph(tuple(groups(traced, network)), values, seen)
 
 
-def _values(traced: Trace, network: nn.Module, shape: Sequence[int]) -> dict[fx.Node, Any]:
-    """Run the steps on blanks: tensors without numbers, or zeros where these are few."""
+def values_of(
+    traced: Trace, network: nn.Module, shape: Sequence[int], items: int = 1
+) -> dict[fx.Node, Any]:
+    """What each step gives for so many items of `shape`, run on blanks: tensors without numbers, or few zeros."""
     device = _device(network, shape)
     kind = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
     held = {
@@ -72,7 +74,7 @@ def _values(traced: Trace, network: nn.Module, shape: Sequence[int]) -> dict[fx.
             if node.op == "placeholder":
                 first = not values
                 value = (
-                    torch.zeros(1, *shape, dtype=kind, device=device)
+                    torch.zeros(items, *shape, dtype=kind, device=device)
                     if first
                     else next(iter(node.args), None)
                 )

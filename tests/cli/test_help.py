@@ -18,6 +18,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "predict",
+    "export",
     "explain",
     "fewshot",
     "describe",

@@ -1,0 +1,1 @@
+"""Networks as ONNX files: how their steps are written (writer, rules), and how a file answers without PyTorch (model)."""

@@ -1,0 +1,73 @@
+"""A file that `hubel export` wrote, answering through ONNX Runtime: as its run does, and without PyTorch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hubel.errors import ArtifactError, InputError, MissingExtra
+from hubel.run import Answering, Card, Progress, at_once, floats
+
+CARD, VERSIONS = "hubel", "versions"  # keys of the file's metadata: the run's card, and what wrote it
+QUIET = 3  # ONNX Runtime's level of severity for errors alone
+
+
+class OnnxModel(Answering):
+    """The network of an ONNX file. versions: of what wrote it"""
+
+    def __init__(self, path: Path, card: Card, session: Any, versions: Mapping[str, str]) -> None:
+        self.path, self.card, self.session, self.versions = path, card, session, versions
+        self.given = session.get_inputs()[0].name
+
+    def logits(self, inputs: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
+        """(N, C, H, W) uint8 pixels or (N, D) float32 numbers -> (N, K) float32 logits."""
+        found = np.empty((len(inputs), self.card.outputs), np.float32)
+        step = at_once(self.preprocess.shape)
+        for start in range(0, len(inputs), step):
+            chunk = floats(inputs[start : start + step])
+            (found[start : start + step],) = self.session.run(None, {self.given: chunk})
+            if progress:
+                progress(min(start + step, len(inputs)), len(inputs))
+        return found
+
+
+def is_onnx(path: str | Path) -> bool:
+    """By the ending of its name."""
+    return Path(path).suffix.lower() == ".onnx"
+
+
+def load(path: str | Path) -> OnnxModel:
+    """The network in a file of `hubel export`.
+
+    Raises InputError if there is none, ArtifactError if it is damaged or of another program.
+    """
+    path = Path(path)
+    try:
+        return opened(path.read_bytes(), path)
+    except OSError as e:
+        raise InputError(f"{path} cannot be read: {e.strerror}. `hubel export RUN -o {path}` writes one") from e
+
+
+def opened(content: bytes, path: Path) -> OnnxModel:
+    """The same, of a file's bytes. path: how messages call it"""
+    try:
+        import onnxruntime
+    except ImportError as e:
+        raise MissingExtra("onnxruntime", "onnx", "answering by an ONNX file") from e
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = QUIET
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as e:  # ONNX Runtime's errors have no base of their own
+        raise ArtifactError(f"{path} is not an ONNX file that ONNX Runtime can run ({e})") from e
+    told = session.get_modelmeta().custom_metadata_map
+    if CARD not in told:
+        raise ArtifactError(
+            f"{path} does not say how pictures are prepared and what the classes are called: it was not written by "
+            "`hubel export`"
+        )
+    return OnnxModel(path, Card.from_json(told[CARD], path), session, json.loads(told.get(VERSIONS, "{}")))
