@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubel import zoo
+from hubel.attacks import usual_eps
 from hubel.data import Dataset, Preprocess, Source, open_source
 from hubel.errors import (
     Diverged,
@@ -44,10 +45,11 @@ from hubel.run import (
     versions,
     write_settings,
 )  # fmt: skip
-from hubel.training.recipe import Recipe, compose, for_few, read_recipe
+from hubel.training.recipe import AGAINST, Recipe, compose, for_few, read_recipe
 from hubel.training.transfer import Start, recipe_for, start
 
 if TYPE_CHECKING:
+    from hubel.training.adversarial import Adversary
     from hubel.training.engine import Engine
     from hubel.training.loop import Epoch, Trainer
 
@@ -147,7 +149,19 @@ class Job:
                 recipe.brightness, recipe.colour_pca, components,
             )  # fmt: skip
         engine = self._engine(network, train.targets)
-        self.trainer = Trainer(engine, train, val, recipe, augment=augment, regress=regress)
+        self.trainer = Trainer(
+            engine, train, val, recipe, augment=augment, adversary=self._adversary(engine), regress=regress
+        )
+
+    def _adversary(self, engine: Engine) -> Adversary | None:
+        """Who changes the pictures of each step against the network, where that was asked for."""
+        if self.recipe.adversarial == "none":
+            return None
+        from hubel.training.adversarial import Adversary
+        from hubel.training.torch_engine import TorchEngine
+
+        assert isinstance(engine, TorchEngine)  # a recipe for NumPy has no adversary
+        return Adversary(engine, self.recipe)
 
     def _engine(self, network: Any, targets: Any) -> Engine:
         """Who computes the steps. targets: of the train part"""
@@ -244,7 +258,8 @@ def prepare(
     suggested = for_few(dataset.counts()["train"], max(shape[1:], default=0))
     few = {setting: value for setting, value in suggested.items() if setting in entry.few}
     hints = _hints(source, name)
-    layers = (entry.recipe, few, hints, recipe_for(begin, user), _preset(name, preset))
+    attacked = _against(source, wanted.adversarial, shape)
+    layers = (entry.recipe, few, hints, recipe_for(begin, user), attacked, _preset(name, preset))
     composed = compose(*layers, user=user)
     if composed.unfreeze_at and composed.freeze == "none":
         raise InputError(
@@ -428,6 +443,18 @@ def _hints(source: Source, network: str) -> dict[str, Any]:
     """What a known data set suggests for this network; nothing for the networks of papers, which bring their own."""
     suggested = source.hints.get(network, {})
     return dict(suggested) if isinstance(suggested, Mapping) else {}
+
+
+def _against(source: Source, adversarial: str, shape: tuple[int, ...]) -> Mapping[str, Any]:
+    """What changes where a network learns from attacked pictures. InputError where there is nothing to attack."""
+    if adversarial == "none":
+        return {}
+    if source.kind != "picture" or source.task != "classify":
+        raise InputError(
+            f"--adversarial changes pixels so that a class is missed, but {source.name} is to {source.task} "
+            f"{source.kind}s: leave it out"
+        )
+    return {**AGAINST, "adversarial_eps": usual_eps(shape[0])}
 
 
 def _preset(network: str, preset: str | None) -> Mapping[str, Any]:

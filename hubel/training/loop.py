@@ -21,6 +21,7 @@ from hubel.data.augment import Augment, mirrored_first
 from hubel.data.batches import batches, steps_in
 from hubel.errors import Diverged
 from hubel.run import at_once
+from hubel.training.adversarial import Adversary
 from hubel.training.engine import Engine
 from hubel.training.freezing import Memory
 from hubel.training.recipe import Recipe
@@ -71,9 +72,10 @@ class Trainer:
 
     def __init__(
         self, engine: Engine, train: Split, val: Split, recipe: Recipe, *, augment: Augment | None = None,
-        regress: bool = False,
+        adversary: Adversary | None = None, regress: bool = False,
     ) -> None:  # fmt: skip
         self.engine, self.recipe, self.augment, self.regress = engine, recipe, augment, regress
+        self.adversary = adversary
         self.inputs, self.targets = engine.place(train.inputs), engine.place(train.targets)
         self.val_inputs, self.val_targets = engine.place(val.inputs), engine.place(val.targets)
         self.mirrored = mirrored_first(len(self.inputs), recipe.seed)
@@ -124,6 +126,8 @@ class Trainer:
             if self.augment:
                 mirrored = self.mirrored[indices] ^ (epoch % 2 == 0) if self.augment.flip else None
                 x = self.augment(x, (*seed, 1), mirrored)
+            if self.adversary:
+                x = self.adversary(x, target, (*seed, 2), self.step / self.steps)
         drawn = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
         loss, right = self.engine.forward(x, target, drawn)
         if self.engine.prompt and not math.isfinite(loss.item()):
@@ -165,7 +169,8 @@ class Trainer:
     def _memories(self) -> list[Memory] | None:
         """Of what a frozen front makes of train and val, where every epoch shows it the same pictures."""
         front = self.engine.front
-        if front is None or not (self.augment is None or self.augment.idle) or self.recipe.epochs < 2:
+        changing = self.adversary is not None or not (self.augment is None or self.augment.idle)
+        if front is None or changing or self.recipe.epochs < 2:
             return None
         found = Memory.of(lambda inputs: front(self._ready(inputs)), self.inputs, self.val_inputs)
         self.engine.behind = found is not None

@@ -23,16 +23,20 @@ SCHEDULES = ("constant", "step", "cosine", "one-cycle")
 PRECISIONS = ("auto", "fp32", "bf16")
 KEEPS = ("auto", "last", "best")
 ENGINES = ("torch", "numpy")
+ADVERSARIES = ("none", "fgsm", "pgd")
 
 # Where the user names an optimizer and no learning rate, the recipe's own rate (for another optimizer) would be wrong.
 USUAL_LR = {
     "gd": 0.1, "sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3,
 }  # fmt: skip
 
+# Shares that may be all: the others would leave nothing.
+WHOLE = ("warmup", "brightness", "adversarial_eps", "adversarial_step", "adversarial_warmup")
+
 # What the settings are about; the headings of `hubel train --help`.
 LENGTH, OPTIMIZER, SCHEDULE, LOSS = "Length and order", "Optimizer", "Learning rate", "Loss"
 KEPT, ARITHMETIC, AUGMENT, ANSWER = "Weights kept", "Arithmetic", "Augmentation", "Answering"
-TRANSFER = "Transfer"
+TRANSFER, ADVERSARIAL = "Transfer", "Against attacks"
 
 
 def setting(default: Any, group: str, help: str) -> Any:  # noqa: A002
@@ -91,6 +95,12 @@ class Recipe:
     brightness: float = setting(0.0, AUGMENT, "add up to this share of the full scale each way")
     colour_pca: float = setting(0.0, AUGMENT, "shift colours along their principal components (AlexNet: 0.1)")
 
+    adversarial: str = setting("none", ADVERSARIAL, "learn from attacked pictures: fgsm (one step, fast), pgd (Madry et al.); none")
+    adversarial_eps: float = setting(8 / 255, ADVERSARIAL, "largest change of a pixel, of the full scale; by default 0.3 for one channel, 8/255 for colour")
+    adversarial_steps: int = setting(7, ADVERSARIAL, "gradient steps of pgd per batch; each costs about as much as a step of learning")
+    adversarial_step: float = setting(0.0, ADVERSARIAL, "length of one, of the full scale; 0 = 2.5 eps / steps, of fgsm 1.25 eps")
+    adversarial_warmup: float = setting(0.0, ADVERSARIAL, "share of all steps in which eps rises from 0")
+
     mirror: bool = setting(False, ANSWER, "answer with the mean over a picture and its mirror image")
     # fmt: on
 
@@ -101,6 +111,7 @@ class Recipe:
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("keep", self.keep, KEEPS)
         _one_of("engine", self.engine, ENGINES)
+        _one_of("adversarial", self.adversarial, ADVERSARIES)
         if self.freeze not in ("none", "backbone") and not (
             self.freeze.isascii() and self.freeze.isdigit() and int(self.freeze)
         ):
@@ -108,7 +119,7 @@ class Recipe:
         at_least = {
             "epochs": 0, "batch": 0, "seed": 0, "clip": 0, "patience": 0, "weight_decay": 0, "threads": 0, "lr": 0,
             "shift": 0, "rotate": 0, "scale": 0, "crop": 0, "cutout": 0, "brightness": 0, "colour_pca": 0, "multiscale": 0,
-            "unfreeze_at": 0, "head_lr": 0,
+            "unfreeze_at": 0, "head_lr": 0, "adversarial_steps": 1,
         }  # fmt: skip
         for name, least in at_least.items():
             if not getattr(self, name) >= least:  # `not >=` also catches NaN
@@ -123,10 +134,11 @@ class Recipe:
             "warmup",
             "scale",
             "brightness",
+            "adversarial_eps",
+            "adversarial_step",
+            "adversarial_warmup",
         ):
-            if not 0 <= getattr(self, name) <= 1 or (
-                name not in ("warmup", "brightness") and getattr(self, name) == 1
-            ):
+            if not 0 <= getattr(self, name) <= 1 or (name not in WHOLE and getattr(self, name) == 1):
                 raise InputError(f"{name} is a share and must lie in [0, 1), got {getattr(self, name)}")
         if self.seed >= 2**63:
             raise InputError(f"seed must be under 2**63, got {self.seed}")
@@ -144,11 +156,14 @@ class Recipe:
                     f"--engine numpy does not go with --{name} {value}: {why}. "
                     f"Leave one of the two out, or say --{name} {taken}"
                 )
-        for name, usual in (("freeze", "none"), ("head_lr", 1.0)):
+        for name, usual, why in (
+            ("freeze", "none", "there all layers learn alike"),
+            ("head_lr", 1.0, "there all layers learn alike"),
+            ("adversarial", "none", "it would take minutes a step"),
+        ):
             if getattr(self, name) != usual:
                 raise InputError(
-                    f"--engine numpy does not go with --{name.replace('_', '-')}: there all layers learn alike. "
-                    f"Leave one of the two out"
+                    f"--engine numpy does not go with --{name.replace('_', '-')}: {why}. Leave one of the two out"
                 )
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,6 +187,9 @@ def compose(*layers: Mapping[str, Any], user: Mapping[str, Any]) -> Recipe:
         settings["batch"] = 0
     return Recipe(**checked(settings | dict(user)))
 
+
+# What changes where a network learns from attacked pictures: they are harder than any augmentation makes them.
+AGAINST: Mapping[str, Any] = {"label_smoothing": 0.0}
 
 FEW = 6_000  # items in the train part under which its size decides about batch and length
 ENOUGH = 1_700  # steps that our small networks take to learn such a set; measured on 1,258 digits and 1,486 hand signs

@@ -64,7 +64,7 @@ class TorchEngine:
             for module in self.frozen.modules if self.frozen else ():
                 module.eval()
         torch.manual_seed(seed)
-        z, *heads = self._answers(x)  # (N, K) each
+        z, *heads = self.answers(x)  # (N, K) each
         loss = self.loss(z, target)
         for share, head in zip(auxiliary(self.model.network), heads, strict=True):
             loss = loss + share * self.loss(head, target)
@@ -98,14 +98,14 @@ class TorchEngine:
     def examine(self, x: Tensor, target: Tensor) -> tuple[float, int]:
         if self.model.training:
             self.model.eval()
-        (z,) = self._answers(x)
+        (z,) = self.answers(x)
         right = 0 if self.regress else int((z.argmax(1) == target).sum())
         return self.loss(z, target).item(), right
 
     def weights(self) -> dict[str, Tensor]:
         return {name: t.detach().clone() for name, t in self.model.network.state_dict().items()}
 
-    def _answers(self, x: Tensor) -> list[Tensor]:
+    def answers(self, x: Tensor) -> list[Tensor]:
         """(N, K) logits in float32, whatever they were computed in; in training also those of auxiliary heads."""
         if x.dim() == 4:
             x = x.contiguous(memory_format=torch.channels_last)

@@ -18,7 +18,7 @@ def test_later_layers_win_and_the_user_wins_over_all():
 @pytest.mark.parametrize("field", dataclasses.fields(Recipe), ids=lambda f: f.name)
 def test_every_setting_of_the_user_arrives(field):
     other = {"optimizer": "sgd", "schedule": "step", "loss": "bce", "keep": "best", "engine": "numpy", "precision": "fp32", "device": "cpu",
-             "milestones": (0.3,), "freeze": "backbone"}.get(field.name)  # fmt: skip
+             "milestones": (0.3,), "freeze": "backbone", "adversarial": "pgd"}.get(field.name)  # fmt: skip
     if other is None:
         other = (
             (not field.default)
