@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from hubel.data.pictures import SUFFIXES
 from hubel.errors import InputError
 from hubel.run import write_atomically
 
@@ -167,7 +168,9 @@ class _Names:
         self.taken: set[str] = set()
 
     def of(self, finding: Finding) -> str:
-        name = stem = file_name(finding.name)
+        name = stem = file_name(
+            re.sub(rf"({'|'.join(map(re.escape, SUFFIXES))})$", "", finding.name, flags=re.I)
+        )
         number = 1
         while name.casefold() in self.taken:
             number += 1

@@ -139,12 +139,11 @@ def told(sheet: Sheet) -> dict[str, object]:
 
 
 def caption(shown: Sequence[Sheet]) -> str:
-    deads = {sheet.layer.name: len(sheet.dead) for sheet in shown if sheet.dead}
+    deads = [f"{len(s.dead)} of {len(s.maps)} in {s.layer.name}" for s in shown if s.dead]
     if not deads:
-        return "No map is dead on this picture."
-    listed = ", ".join(f"{name} {count}" for name, count in list(deads.items())[:12])
-    more = f" and {len(deads) - 12} more layers" if len(deads) > 12 else ""
-    return f"Dead on this picture (the same value in every cell): {listed}{more}."
+        return "No map is dead."
+    more = f" and in {len(deads) - 6} more layers" if len(deads) > 6 else ""
+    return f"Dead maps: {', '.join(deads[:6])}{more}."
 
 
 def draw(sheet: Sheet, most: int | None) -> Image.Image:
