@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from hubel.errors import ArtifactError, HubelError, InputError, MissingExtra
 from hubel.run import Answering, Run, versions, write_atomically
 
 OPSET = 17  # the first operator set with layer normalisation: the older, the more runtimes know it
-TOLERANCE = 1e-4  # of the largest logit, between ONNX Runtime and PyTorch: both add up in float32, in other orders
+TOLERANCE = 1e-4  # of the largest logit: both programs add up in float32, in other orders
+LEAST = 1e-6  # smaller logits than this are compared as if they were this
 LARGEST = 2**31 - 1  # bytes of one protobuf message
 TOGETHER = 3  # pictures of the largest batch that is compared
 
@@ -62,7 +62,7 @@ def export(run: Run, out: str | Path, *, opset: int = OPSET) -> Exported:
     content = written(run, opset)
     inputs, compared, note = _items(run)
     difference, largest = differences(run, opened(content, out), inputs)
-    if not difference <= TOLERANCE * largest:
+    if not difference <= TOLERANCE * max(largest, LEAST):
         raise ArtifactError(
             f"ONNX Runtime's logits differ from PyTorch's by {difference:.2g}, where the largest is {largest:.2g} "
             f"(on {compared}): this is a mistake of ours, and {out} was not written"
@@ -135,7 +135,7 @@ def _check(run: Run, out: Path, opset: int) -> None:
 
     newest = defs.onnx_opset_version()
     if not OPSET <= opset <= newest:
-        raise InputError(f"--opset must be {OPSET} to {newest} (the newest that onnx knows here), got {opset}")
+        raise InputError(f"--opset must be {OPSET} to {newest}, the newest that onnx knows here; got {opset}")
     if out.suffix.lower() != ".onnx":
         raise InputError(f"the file must end in .onnx, as by that it is known again; got {out}")
     if out.exists():

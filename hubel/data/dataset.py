@@ -9,7 +9,19 @@ import numpy as np
 
 from hubel.data import resident, split
 from hubel.data.preprocess import Preprocess
-from hubel.data.records import PARTS, Arrays, Encoded, Kind, Problem, Source, Split, Task, count, listing, reasons
+from hubel.data.records import (
+    PARTS,
+    Arrays,
+    Encoded,
+    Kind,
+    Problem,
+    Source,
+    Split,
+    Task,
+    count,
+    listing,
+    reasons,
+)
 from hubel.errors import DataError, InputError, ShapeError
 
 __all__ = ["PARTS", "Dataset", "Kind", "Problem", "Source", "Split", "Task"]

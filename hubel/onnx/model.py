@@ -49,17 +49,17 @@ def load(path: str | Path) -> OnnxModel:
     try:
         return opened(path.read_bytes(), path)
     except OSError as e:
-        raise InputError(f"{path} cannot be read: {e.strerror}. `hubel export RUN -o {path}` writes one") from e
+        raise InputError(f"{path}: {e.strerror}. `hubel export RUN -o {path}` writes one") from e
 
 
-def opened(content: bytes, path: Path) -> OnnxModel:
-    """The same, of a file's bytes. path: how messages call it"""
+def opened(content: bytes, path: Path, threads: int = 0) -> OnnxModel:
+    """The same, of a file's bytes. path: how messages call it   threads: 0 as ONNX Runtime likes"""
     try:
         import onnxruntime
     except ImportError as e:
         raise MissingExtra("onnxruntime", "onnx", "answering by an ONNX file") from e
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = QUIET
+    options.log_severity_level, options.intra_op_num_threads = QUIET, threads
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as e:  # ONNX Runtime's errors have no base of their own

@@ -56,6 +56,12 @@ def conv2d(
     )  # fmt: skip
 
 
+def _sides(value: Value | Writer) -> tuple[int, int]:
+    """H and W, which are known where only the batch axis is open."""
+    _, _, H, W = value.shape
+    return int(H), int(W)
+
+
 def _pair(value: Any) -> tuple[int, ...]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
@@ -71,7 +77,7 @@ def _reach(w: Writer, x: Value, kernel: Any, stride: Any, padding: Any, dilation
     rows, before = (_pair(kernel), _pair(stride), _pair(dilation)), _pair(padding)
     after = [
         max(p, (cells - 1) * s + d * (k - 1) + 1 - size - p)
-        for k, s, d, p, size, cells in zip(*rows, before, x.shape[2:], w.shape[2:], strict=True)
+        for k, s, d, p, size, cells in zip(*rows, before, _sides(x), _sides(w), strict=True)
     ]
     return {"kernel_shape": rows[0], "strides": rows[1], "pads": [*before, *after]}
 
@@ -92,7 +98,7 @@ def avg_pool2d(
         raise w.undefined("a mean pooling with a divisor of its own")
     padding = _pair(padding)
     if count_include_pad and any(padding):
-        sides = [size + 2 * p for size, p in zip(x.shape[2:], padding, strict=True)]
+        sides = [size + 2 * p for size, p in zip(_sides(x), padding, strict=True)]
         x = Value(_padded(w, x, [0, 0, *padding, 0, 0, *padding]).name, (*x.shape[:2], *sides))
         padding = (0, 0)
     stride = kernel_size if stride is None else stride
@@ -107,13 +113,13 @@ def _avg_pool(w: Writer, m: nn.AvgPool2d, x: Value) -> Value:
 
 def _adaptive_mean(w: Writer, _: nn.Module, x: Value) -> Value:
     """Each output cell is a mean of rows and columns: a matrix from the left, one from the right."""
-    (H, W), (rows, columns) = x.shape[2:], w.shape[2:]
+    (H, W), (rows, columns) = _sides(x), _sides(w)
     if (rows, columns) == (1, 1):
         return w.add("GlobalAveragePool", x)
     return w.add("MatMul", w.add("MatMul", _means(rows, H), x), _means(columns, W).T)
 
 
-def _means(cells: Any, size: Any) -> np.ndarray:
+def _means(cells: int, size: int) -> np.ndarray:
     """(cells, size): cell i is the mean of floor(i size / cells) up to ceil((i + 1) size / cells)."""
     made = np.zeros((cells, size), np.float32)
     for i in range(cells):
@@ -123,12 +129,12 @@ def _means(cells: Any, size: Any) -> np.ndarray:
 
 
 def _adaptive_max(w: Writer, m: nn.AdaptiveMaxPool2d, x: Value) -> Value:
-    sizes, cells = x.shape[2:], w.shape[2:]
+    sizes, cells = _sides(x), _sides(w)
     if cells == (1, 1):
         return w.add("GlobalMaxPool", x)
-    if m.return_indices or any(size % cell for size, cell in zip(sizes, cells, strict=True)):  # type: ignore[operator]
+    if m.return_indices or any(size % cell for size, cell in zip(sizes, cells, strict=True)):
         raise w.undefined(f"an adaptive maximum pooling of {sizes} to {cells}, windows of several sizes")
-    window = [size // cell for size, cell in zip(sizes, cells, strict=True)]  # type: ignore[operator]
+    window = [size // cell for size, cell in zip(sizes, cells, strict=True)]
     return w.add("MaxPool", x, kernel_shape=window, strides=window)
 
 
@@ -166,7 +172,7 @@ def _layer_norm(w: Writer, m: nn.LayerNorm, x: Value) -> Value:
 
 def _local_response(w: Writer, m: nn.LocalResponseNorm, x: Value) -> Value:
     if m.size % 2 == 0:
-        raise w.undefined(f"a local response norm over {m.size} maps, as ONNX has another middle of an even number")
+        raise w.undefined(f"a local response norm over {m.size} maps: ONNX centres an even number otherwise")
     return w.add("LRN", x, size=m.size, alpha=float(m.alpha), beta=float(m.beta), bias=float(m.k))
 
 
@@ -182,7 +188,7 @@ def _attention(w: Writer, q: Value, k: Value, v: Value) -> Value:
     """softmax(q k' / sqrt(E)) v  of (..., L, E) each."""
     axes = len(k.shape)
     turned = w.add("Transpose", k, perm=[*range(axes - 2), axes - 1, axes - 2])
-    scores = w.add("Mul", w.add("MatMul", q, turned), 1 / math.sqrt(q.shape[-1]))  # type: ignore[arg-type]
+    scores = w.add("Mul", w.add("MatMul", q, turned), 1 / math.sqrt(int(q.shape[-1])))
     return w.add("MatMul", w.add("Softmax", scores, axis=-1), v)
 
 

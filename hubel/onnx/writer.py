@@ -60,7 +60,10 @@ class Writer:
     def __init__(self, network: nn.Module, shape: Sequence[int]) -> None:
         traced = trace(network)
         self.steps = traced.steps
-        held = (*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False))
+        held = (
+            *network.named_parameters(remove_duplicate=False),
+            *network.named_buffers(remove_duplicate=False),
+        )
         self.held: Mapping[str, Tensor] = {**dict(held), **traced.constants}
         self.names = {id(tensor): _short(name) for name, tensor in held}
         self.shapes = _shapes(values_of(traced, network, shape), values_of(traced, network, shape, items=2))
@@ -69,7 +72,8 @@ class Writer:
         self.constants: dict[str, TensorProto] = {}
         self.told: list[Any] = []
         self.taken: set[str] = set()
-        self.name, self.shape = "", ()
+        self.name = ""
+        self.shape: Shape = ()
 
     def write(self, step: Step, given: str) -> None:
         """One step: the input's name, a number that is known already, or the nodes of its rule."""

@@ -56,9 +56,7 @@ def graph(network: nn.Module, shape: Sequence[int]) -> Graph:
     return Graph(tuple(groups(traced, network)), values, seen)
 
 
-def values_of(
-    traced: Trace, network: nn.Module, shape: Sequence[int], items: int = 1
-) -> dict[fx.Node, Any]:
+def values_of(traced: Trace, network: nn.Module, shape: Sequence[int], items: int = 1) -> dict[fx.Node, Any]:
     """What each step gives for so many items of `shape`, run on blanks: tensors without numbers, or few zeros."""
     device = _device(network, shape)
     kind = next((p.dtype for p in network.parameters() if p.is_floating_point()), torch.float32)
