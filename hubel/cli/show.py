@@ -174,6 +174,11 @@ def span(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def duration(seconds: float) -> str:
+    """0.000234 -> '0.234 ms'; 0.0123 -> '12.3 ms'; 1.5 -> '1.5 s'."""
+    return f"{seconds:.3g} s" if seconds >= 0.9995 else f"{1000 * seconds:.3g} ms"
+
+
 def shape(sizes: Sequence[int | str]) -> str:
     """(1, 28, 28) -> '1×28×28'."""
     return "×".join(map(str, sizes))

@@ -1,48 +1,45 @@
-"""The service as an ASGI application: its routes, the page, and the headers that every answer carries."""
+"""The service as an ASGI application: its routes and its page, behind the door."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi import Path as InPath
-from starlette.datastructures import MutableHeaders
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from hubel import __version__
 from hubel.serving import envelope, opened, programs
+from hubel.serving.door import Door, Rules
 from hubel.serving.envelope import answer
+from hubel.serving.metrics import TEXT
 from hubel.serving.service import Service
 
 PAGE = Path(__file__).parent / "page"
 
-# The page is ours alone: nothing from elsewhere, nothing inline, in nobody's frame. data: and blob: are pictures that
-# the page draws itself, and the camera.
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": CSP, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
-}  # fmt: skip
 
-
-def make_app(service: Service) -> Any:
-    """The whole service, for uvicorn or for a test."""
+def make_app(service: Service, rules: Rules | None = None) -> Door:
+    """The whole service, an ASGI application for uvicorn or for a test."""
     app = FastAPI(title="Hubel", version=__version__, docs_url=None, redoc_url=None)
     app.state.service = service
     envelope.install(app)
-    for part in (programs.router(service), opened.router(service)):
+    for part in (programs.router(), opened.router(service)):
         app.include_router(part, prefix="/v1")
         app.include_router(part, prefix="/v1/models/{name}", dependencies=[Depends(_named)])
     app.include_router(_health(service))
     app.include_router(_page())
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
-    return _with_headers(app)
+    paths = {"/v1": service.default} | {
+        f"/v1/models/{name}": served for name, served in service.models.items()
+    }
+    short = {
+        f"{path}/predictions": served.batches
+        for path, served in paths.items()
+        if served.run.preprocess.kind == "picture"
+    }
+    return Door(app, service, short, rules or Rules())
 
 
 def _named(
@@ -73,6 +70,11 @@ def _health(service: Service) -> APIRouter:
         """Which runs answer, and which could not be read."""
         return answer({"models": list(service.models), "broken": service.broken})
 
+    @routes.get("/metrics")
+    def metrics() -> Response:
+        """What was counted, in Prometheus's text form."""
+        return Response(service.metrics.text(), media_type=TEXT)
+
     return routes
 
 
@@ -84,17 +86,3 @@ def _page() -> APIRouter:
         return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
 
     return routes
-
-
-def _with_headers(app: Callable[..., Any]) -> Callable[..., Any]:
-    """The app, each of whose answers carries HEADERS."""
-
-    async def headed(scope: Any, receive: Any, send: Any) -> None:
-        async def sending(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
-        await app(scope, receive, sending if scope["type"] == "http" else send)
-
-    return headed

@@ -1,4 +1,4 @@
-"""Every JSON answer has one shape, errors too: {"status": the HTTP status, "data": …, "msg": "ok" or what went wrong}."""
+"""Every JSON answer has one shape, errors too: {"status": the HTTP status, "data": …, "msg": "ok" or what is wrong}."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _bug)
 
 
-async def _ours(request: Request, e: Exception) -> Response:
+async def _ours(_: Request, e: Exception) -> Response:
     assert isinstance(e, HubelError)
     return error(e)
 
@@ -65,13 +65,13 @@ async def _of_http(request: Request, e: Exception) -> Response:
     return answer(None, e.status_code, msg, e.headers)
 
 
-async def _of_arguments(request: Request, e: Exception) -> Response:
+async def _of_arguments(_: Request, e: Exception) -> Response:
     assert isinstance(e, RequestValidationError)
     wrong = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in e.errors()[:5]]
     return answer(None, 422, "; ".join(wrong) or "the request's arguments are not understood")
 
 
-async def _bug(request: Request, e: Exception) -> Response:
+async def _bug(_: Request, e: Exception) -> Response:
     return answer(None, 500, f"this is a mistake of the service ({type(e).__name__}); its log tells where")
 
 

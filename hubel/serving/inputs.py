@@ -110,8 +110,10 @@ def too_long(limits: Limits) -> Refused:
     )
 
 
-# What the picture formats that are read begin with.
-STARTS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # fmt: skip
+# What the picture formats that are read begin with: PNG, JPEG, GIF, WebP, BMP, TIFF in both byte orders, PPM.
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+PPM = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+STARTS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"RIFF", b"BM", *TIFF, *PPM)
 
 
 def picture_bytes(body: bytes, kind: str) -> bytes:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from hubel.run import Prediction
 from hubel.serving.envelope import answer
 from hubel.serving.inputs import Asked, asked
-from hubel.serving.service import Served, Service, chosen
-
-TOP = 5  # classes of an answer, where nothing else is said
+from hubel.serving.packing import TOP, prediction
+from hubel.serving.service import Served, chosen
 
 One = Annotated[Served, Depends(chosen)]
 Number = Annotated[int, Path(ge=0, le=2**31, description="The sample's place in the test part, from 0.")]
 
 
-def router(service: Service) -> APIRouter:
+def router() -> APIRouter:
     """The routes of one run; the app has them under /v1 and under /v1/models/{name}."""
     routes = APIRouter()
 
@@ -28,17 +26,20 @@ def router(service: Service) -> APIRouter:
         return answer(card(served))
 
     @routes.post("/predictions", tags=["answers"])
-    async def predictions(said: Annotated[Asked, Depends(asked)]) -> Response:
+    async def predictions(request: Request, said: Annotated[Asked, Depends(asked)]) -> Response:
         """What the network answers for one picture or several: its best classes with their probabilities."""
         top = said.whole("top", TOP, 1, 1000)
-        found = await run_in_threadpool(said.served.predict, said.names, said.inputs, top)
+        found = await said.served.answers(said.names, said.inputs, top, request.receive)
         return answer({"model": said.served.name, "predictions": [prediction(p) for p in found]})
 
     @routes.get("/predictions/{id}", tags=["samples"])
-    def prediction_of(served: One, id: Number, top: Annotated[int, Query(ge=1, le=1000)] = TOP) -> Response:  # noqa: A002
+    async def prediction_of(
+        request: Request, served: One, id: Number, top: Annotated[int, Query(ge=1, le=1000)] = TOP  # noqa: A002
+    ) -> Response:  # fmt: skip
         """What the network answers for a sample of the test part."""
-        name, x = served.samples.facts(id)["item"], served.samples.input(id)
-        return answer({"model": served.name, "id": id, **prediction(served.predict([name], x[None], top)[0])})
+        name, x = await run_in_threadpool(lambda: served.samples.item(id))
+        (found,) = await served.answers([name], x[None], top, request.receive)
+        return answer({"model": served.name, "id": id, **prediction(found)})
 
     @routes.get("/samples", tags=["samples"])
     def samples(
@@ -72,13 +73,6 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def prediction(p: Prediction) -> dict[str, Any]:
-    """A prediction for JSON."""
-    if p.values:
-        return {"item": p.item, "values": list(p.values)}
-    return {"item": p.item, "answer": p.answer, "p": p.p, "top": [{"class": c, "p": q} for c, q in p.top]}
-
-
 def card(served: Served) -> dict[str, Any]:
     """All that there is to know of a run."""
     run = served.run
@@ -87,6 +81,7 @@ def card(served: Served) -> dict[str, Any]:
         "task": run.task, "classes": run.classes, "parameters": run.parameters,
         "multiply_adds": sum(row.multiply_adds for row in run.layers()),
         "input": run.preprocess.shape, "preprocess": run.preprocess.to_dict(), "order": run.card.order,
-        "mirror": run.card.mirror, "layers": [row.to_dict() for row in run.layers()], "data": run.data, "recipe": run.recipe,
-        "history": run.history, "versions": run.versions,
+        "mirror": run.card.mirror, "layers": [row.to_dict() for row in run.layers()],
+        "data": run.data, "recipe": run.recipe,
+        "history": run.history, "versions": run.versions, "engine": served.engine.to_dict(),
     }  # fmt: skip

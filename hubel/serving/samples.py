@@ -43,6 +43,10 @@ class Samples:
         """(C, H, W) uint8, or (D,) float32: the sample as the network receives it."""
         return np.array(self.split.inputs[self.check(number)])
 
+    def item(self, number: int) -> tuple[str, np.ndarray]:
+        """The sample's name and its input."""
+        return self.split.items[self.check(number)], self.input(number)
+
     @cached_property
     def predictions(self) -> Predictions | None:
         """What the run answers for each, as `hubel evaluate` wrote it or newly asked; None for a regression."""
@@ -98,7 +102,7 @@ class Samples:
     def similar(self, number: int, most: int = 10) -> list[tuple[int, float]]:
         """The samples most alike, best first, with the cosine of their last features to this one's."""
         features = self._directions
-        cosines = features @ features[self.check(number)]  # (N,)
+        cosines: np.ndarray = features @ features[self.check(number)]  # (N,)
         cosines[number] = -np.inf
         best = np.argsort(-cosines, kind="stable")[: min(most, len(self) - 1)]
         return [(int(i), float(cosines[i])) for i in best]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +12,42 @@ from fastapi import Request
 
 from hubel.errors import HubelError, InputError
 from hubel.run import Prediction, Run, load
+from hubel.serving.batching import Batcher, Large, Receive, Work
+from hubel.serving.envelope import packed
 from hubel.serving.limits import Limits, Refused, busy
+from hubel.serving.metrics import Metrics
+from hubel.serving.packing import PICTURE, Packing, is_large, prediction
+from hubel.serving.predictor import Engine, choose
 from hubel.serving.samples import Samples
+
+WAIT = 0.5  # seconds that a picture may stand in the queue, by its default length
+AROUND = 0.0003  # seconds of decoding, packing and HTTP around each picture
+LEAST, MOST = 16, 2048  # pictures in a queue
 
 
 class Served:
     """One run on line.
 
     run: for questions; whoever works with its model does so inside `with served.work():`, one at a time
+    engine: what answers /predictions, with weights of its own; batches: the queue before it
     """
 
-    def __init__(self, name: str, run: Run, limits: Limits) -> None:
-        self.name, self.run, self.limits = name, run, limits
+    def __init__(self, name: str, run: Run, engine: Engine, limits: Limits, metrics: Metrics) -> None:
+        self.name, self.run, self.engine, self.limits = name, run, engine, limits
         self._working, self._waiting = threading.RLock(), threading.Semaphore(limits.workers)
+        self._opening = threading.Lock()
+        self._samples: Samples | None = None
+        work = Work(self.decode, engine.model.logits, self._pack, limits.queue or queue_for(engine), name)
+        self.batches = Batcher(work, limits, metrics)
+        self.packing = Packing(name, run.classes) if run.task == "classify" else None
 
-    @cached_property
+    @property
     def samples(self) -> Samples:
         """The test part, opened when it is first asked for."""
-        with self.work():
-            return Samples(self.run)
+        with self._opening:
+            if self._samples is None:
+                self._samples = Samples(self.run)
+            return self._samples
 
     @contextmanager
     def work(self) -> Iterator[Run]:
@@ -52,24 +68,39 @@ class Served:
         finally:
             self._waiting.release()
 
-    def logits(self, inputs: np.ndarray) -> np.ndarray:
-        """(N, C, H, W) uint8 or (N, D) float32 -> (N, K)"""
-        with self.work() as run:
-            return run.logits(inputs)
+    def decode(self, body: bytes, quickly: bool) -> np.ndarray:
+        """The bytes of a picture to (C, H, W). Raises Large where it would take long, and only quick work is wanted."""
+        if quickly and is_large(body):
+            raise Large
+        return self.run.preprocess.picture(body)
 
-    def predict(self, names: Sequence[str], inputs: np.ndarray, top: int = 5) -> list[Prediction]:
-        """The run's answers, best first."""
-        return self.run.answers(names, self.logits(inputs), top=top)
+    async def answers(
+        self, names: Sequence[str], inputs: np.ndarray, top: int, receive: Receive | None = None
+    ) -> list[Prediction]:
+        """The run's answers, best first. Raises Refused (503) where too many wait, or for too long."""
+        logits = await self.batches.put(inputs, lambda z: z, receive)
+        return self.run.answers(names, logits, top=top)
+
+    def _pack(self, logits: np.ndarray) -> list[bytes]:
+        """(N, K) to N whole answers about one picture each."""
+        if self.packing is not None and np.isfinite(logits).all():
+            return self.packing.packed(logits)
+        told = (self.run.answers([PICTURE], row[None])[0] for row in logits)
+        return [packed({"model": self.name, "predictions": [prediction(p)]}) for p in told]
 
 
 class Service:
     """models: by name, the first is the default   broken: why a run that was asked for is not among them"""
 
     def __init__(
-        self, models: Sequence[Served], limits: Limits, broken: Mapping[str, str] | None = None
+        self,
+        models: Sequence[Served],
+        limits: Limits,
+        metrics: Metrics,
+        broken: Mapping[str, str] | None = None,
     ) -> None:
         self.models = {served.name: served for served in models}
-        self.limits, self.broken = limits, dict(broken or {})
+        self.limits, self.metrics, self.broken = limits, metrics, dict(broken or {})
 
     @property
     def default(self) -> Served:
@@ -86,24 +117,38 @@ class Service:
         return self.models[name]
 
 
-def open_service(places: Sequence[str], limits: Limits | None = None) -> Service:
-    """The runs at `places`, each PATH or NAME=PATH. What cannot be read is in `broken`.
+def open_service(
+    places: Sequence[str],
+    limits: Limits | None = None,
+    *,
+    engine: str = "auto",
+    threads: int = 0,
+    workers: int = 1,
+) -> Service:
+    """The runs at `places`, each PATH or NAME=PATH. What cannot be read is in `broken`. See predictor.choose.
 
     Raises the error of the first where none can be read.
     """
-    limits = limits or Limits()
+    limits, metrics = limits or Limits(), Metrics()
     models: list[Served] = []
     broken: dict[str, str] = {}
     errors: list[HubelError] = []
     for name, path in named(places):
         try:
-            models.append(Served(name, load(path), limits))
+            run = load(path)
         except HubelError as e:
             broken[name] = str(e)
             errors.append(e)
+        else:
+            models.append(Served(name, run, choose(run, engine, threads, workers), limits, metrics))
     if not models:
         raise errors[0]
-    return Service(models, limits, broken)
+    return Service(models, limits, metrics, broken)
+
+
+def queue_for(engine: Engine) -> int:
+    """As many pictures as are answered within WAIT, at about the pace that the engine was timed at."""
+    return max(LEAST, min(MOST, round(WAIT / (engine.each + AROUND))))
 
 
 def named(places: Sequence[str]) -> list[tuple[str, str]]:

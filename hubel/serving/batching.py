@@ -1,0 +1,239 @@
+"""Batches formed under load: an idle network takes a picture at once, and what comes meanwhile goes together next.
+
+There is no timer that waits for company. Everything but _work runs on the event loop's thread; _work, in the one thread
+that this network has, decodes, answers and packs, so that the loop is left to the sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from hubel.serving.limits import Limits, Refused, busy
+from hubel.serving.metrics import Metrics
+
+Receive = Callable[[], Awaitable[Any]]
+T = TypeVar("T")
+
+LOOK = 0.1  # seconds between two looks at what waits: for its deadline, and whether its client is still there
+
+
+class Large(Exception):
+    """Decoding this would keep all others waiting; it is done aside, and comes back."""
+
+
+@dataclass(eq=False)
+class Entry(Generic[T]):
+    """One request's pictures.
+
+    content: (n, …) ready inputs, or the bytes of one picture   size: how many pictures
+    finish: from their (n, K) logits to what the request gets, in the worker's thread; None for Work.pack's bytes
+    receive: of the client's connection, to see it go
+    """
+
+    content: np.ndarray | bytes
+    size: int
+    finish: Callable[[np.ndarray], T] | None
+    future: asyncio.Future[T]
+    born: float
+    receive: Receive | None = None
+    watcher: asyncio.Task[None] | None = None
+
+
+@dataclass
+class Work:
+    """What a network does with pictures, all of it in the worker's thread.
+
+    decode: a file's bytes to (C, H, W); raises an error of ours, or Large where its second argument says `quickly`
+    logits: (N, C, H, W) to (N, K)   pack: (N, K) to N whole answers
+    """
+
+    decode: Callable[[bytes, bool], np.ndarray]
+    logits: Callable[[np.ndarray], np.ndarray]
+    pack: Callable[[np.ndarray], Sequence[bytes]]
+    queue: int  # pictures that wait at most
+    name: str = "model"
+
+
+@dataclass
+class _Counted:
+    depth: Any = field(repr=False)
+    size: Any = field(repr=False)
+    dropped: Any = field(repr=False)
+
+
+class Batcher:
+    """The queue before one network."""
+
+    def __init__(self, work: Work, limits: Limits, metrics: Metrics) -> None:
+        self.work, self.limits = work, limits
+        self.waiting: deque[Entry[Any]] = deque()
+        self.depth = 0  # pictures in `waiting`
+        self.at_work: Sequence[Entry[Any]] = ()
+        self.aside: set[Entry[Any]] = set()  # large pictures that are being decoded
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"answers-{work.name}")
+        self._large = ThreadPoolExecutor(1, thread_name_prefix=f"decodes-{work.name}")
+        self._looking = False
+        self._count = _Counted(
+            metrics.queue.labels(work.name),
+            metrics.batches.labels(work.name),
+            metrics.dropped.labels(work.name),
+        )
+
+    def put(
+        self,
+        content: np.ndarray | bytes,
+        finish: Callable[[np.ndarray], T] | None,
+        receive: Receive | None = None,
+    ) -> asyncio.Future[T]:
+        """The answer to come. Raises Refused (503) where too many wait."""
+        loop = asyncio.get_running_loop()
+        size = 1 if isinstance(content, bytes) else len(content)
+        wait = self.depth + len(self.aside)
+        if wait and wait + size > self.work.queue:
+            raise busy("queue", f"{wait} pictures wait already; at most {self.work.queue} may")
+        entry = Entry(content, size, finish, loop.create_future(), loop.time(), receive)
+        self.waiting.append(entry)
+        self.depth += size
+        self._count.depth.set(self.depth)
+        if not self.at_work:
+            self._next(loop)
+        if not self._looking:
+            self._looking = True
+            loop.call_later(LOOK, self._look, loop)
+        return entry.future
+
+    def close(self) -> None:
+        """Lets the threads end; what is at work is finished."""
+        self._thread.shutdown(wait=False)
+        self._large.shutdown(wait=False)
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand the next batch to the thread."""
+        batch: list[Entry[Any]] = []
+        size = 0
+        while self.waiting and size < self.limits.batch:
+            entry = self.waiting.popleft()
+            self.depth -= entry.size
+            if entry.future.done():  # its time is up, or nobody waits for it any more
+                continue
+            batch.append(entry)
+            size += entry.size
+        self.at_work = batch
+        if batch:
+            self._count.size.observe(size)
+            loop.run_in_executor(self._thread, self._work, batch, loop)
+
+    def _work(self, batch: Sequence[Entry[Any]], loop: asyncio.AbstractEventLoop) -> None:
+        """In the thread: each entry's answer, error, or Large."""
+        results: list[Any] = [None] * len(batch)
+        parts, places = [], []
+        for place, entry in enumerate(batch):
+            x = entry.content
+            try:
+                parts.append(self.work.decode(x, True)[None] if isinstance(x, bytes) else x)
+                places.append(place)
+            except Exception as e:  # Large, a refusal, or a bug of ours: of this one alone
+                results[place] = e
+        try:
+            self._answer(batch, parts, places, results)
+        except Exception as e:  # a bug of ours must not leave anyone waiting
+            results = [e if r is None else r for r in results]
+        loop.call_soon_threadsafe(self._done, batch, results, loop)
+
+    def _answer(
+        self, batch: Sequence[Entry[Any]], parts: list[np.ndarray], places: list[int], results: list[Any]
+    ) -> None:
+        """Fill in the results of those entries of a batch whose pictures are `parts`."""
+        if not parts:
+            return
+        logits = self.work.logits(parts[0] if len(parts) == 1 else np.concatenate(parts))  # (N, K)
+        plain, rows, start = [], [], 0
+        for place, part in zip(places, parts, strict=True):
+            finish = batch[place].finish
+            if finish is None:
+                plain.append(place)
+                rows.append(start)
+            else:
+                results[place] = finish(logits[start : start + len(part)])
+            start += len(part)
+        if plain:
+            for place, packed in zip(plain, self.work.pack(logits[rows]), strict=True):
+                results[place] = packed
+
+    def _done(
+        self, batch: Sequence[Entry[Any]], results: Sequence[Any], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._next(loop)  # first the next work, then the answers
+        for entry, result in zip(batch, results, strict=True):
+            if isinstance(result, Large):
+                self.aside.add(entry)
+                loop.run_in_executor(self._large, self._decode, entry, loop)
+            else:
+                settle(entry, result)
+
+    def _decode(self, entry: Entry[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """In the other thread: a large picture, one at a time."""
+        assert isinstance(entry.content, bytes)
+        result: np.ndarray | Exception
+        try:
+            result = np.empty(0) if entry.future.done() else self.work.decode(entry.content, False)[None]
+        except Exception as e:
+            result = e
+        loop.call_soon_threadsafe(self._decoded, entry, result, loop)
+
+    def _decoded(
+        self, entry: Entry[Any], result: np.ndarray | Exception, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.aside.discard(entry)
+        if isinstance(result, Exception):
+            settle(entry, result)
+        elif not entry.future.done():
+            entry.content = result
+            self.waiting.appendleft(entry)
+            self.depth += entry.size
+            if not self.at_work:
+                self._next(loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Who has waited too long is told so; who has gone is forgotten."""
+        now = loop.time()
+        pending = [e for e in (*self.waiting, *self.at_work, *self.aside) if not e.future.done()]
+        for entry in pending:
+            if now - entry.born > self.limits.deadline:
+                settle(entry, busy("deadline", f"there was no answer within {self.limits.deadline:g} s"))
+            elif entry.receive is not None and entry.watcher is None and now - entry.born > LOOK / 2:
+                entry.watcher = loop.create_task(self._watch(entry))
+        self._looking = bool(pending)
+        if pending:
+            loop.call_later(LOOK, self._look, loop)
+
+    async def _watch(self, entry: Entry[Any]) -> None:
+        """After the whole body a connection has nothing more to tell than that it ends."""
+        assert entry.receive is not None
+        message = await entry.receive()
+        if message["type"] == "http.disconnect" and not entry.future.done():
+            self._count.dropped.inc(entry.size)
+            settle(entry, Gone(499, "gone", "the client has gone"))
+
+
+class Gone(Refused):
+    """There is nobody to answer."""
+
+
+def settle(entry: Entry[Any], result: Any) -> None:
+    """Give an entry its result, unless it has one."""
+    if entry.watcher is not None and entry.watcher is not asyncio.current_task():
+        entry.watcher.cancel()
+    if entry.future.done():
+        return
+    if isinstance(result, Exception):
+        entry.future.set_exception(result)
+    else:
+        entry.future.set_result(result)

@@ -1,0 +1,203 @@
+"""The way in: what every request passes, and the short way for the most frequent one.
+
+A bare ASGI callable before FastAPI. It looks at the host, the origin and the token, counts, and adds the headers that
+every answer carries. A picture's raw bytes for /predictions go from here straight to the batches; everything else,
+the same route with a form or JSON among it, goes on to FastAPI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+
+from hubel.errors import HubelError
+from hubel.serving.batching import Batcher, Gone
+from hubel.serving.envelope import JSON, packed
+from hubel.serving.inputs import check_length, picture_bytes, too_long
+from hubel.serving.limits import Refused
+from hubel.serving.service import Service
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+Headers = Mapping[bytes, bytes]
+
+# The page is ours alone: nothing from elsewhere, nothing inline, in nobody's frame. data: and blob: are pictures that
+# the page draws itself, and the camera.
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
+}  # fmt: skip
+RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+JSON_RAW = [(b"content-type", JSON.encode()), *RAW]
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+FORMS = (b"multipart/form-data", b"application/json")  # what FastAPI's route reads
+OPEN = ("/healthz", "/readyz")  # for what watches the process, without a token
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Who may ask.
+
+    token: that every request under /v1 and for /metrics must show; None for none
+    hosts: names by which the service may be called, against pages that point a name of theirs at this machine;
+    empty for any   origins: other sites whose pages may ask
+    """
+
+    token: str | None = None
+    hosts: Sequence[str] = LOCAL
+    origins: Sequence[str] = ()
+
+
+class Door:
+    """app: FastAPI's   short: the batches behind each path that takes the short way"""
+
+    def __init__(self, app: App, service: Service, short: Mapping[str, Batcher], rules: Rules) -> None:
+        self.app, self.service, self.short, self.rules = app, service, short, rules
+        self.limits, self.metrics = service.limits, service.metrics
+        self._count = self.metrics.answered("/v1/predictions, raw")
+        self._counts: dict[str, Callable[[int, float], None]] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begin = time.perf_counter()
+        headers: Headers = dict(scope["headers"])
+        batcher = self.short.get(scope["path"])
+        if (
+            batcher is None
+            or scope["method"] != "POST"
+            or scope["query_string"]
+            or headers.get(b"content-type", b"").startswith(FORMS)
+            or (b"origin" in headers and self._origin(headers))
+        ):
+            await self._through(scope, receive, send, headers, begin)
+            return
+        status, head = 200, JSON_RAW
+        try:
+            self._check(scope, headers)
+            body = await self._body(headers, receive)
+            answer: bytes = await batcher.put(body, None, receive)
+        except Gone:
+            return
+        except HubelError as e:
+            status, answer, more = self._refused(e)
+            head = [*JSON_RAW, *more]
+        length = (b"content-length", str(len(answer)).encode())
+        await send({"type": "http.response.start", "status": status, "headers": [*head, length]})
+        await send({"type": "http.response.body", "body": answer})
+        self._count(status, time.perf_counter() - begin)
+
+    async def _body(self, headers: Headers, receive: Any) -> bytes:
+        """The picture. Raises Refused: 413 before more is read than may be, 408 where it does not come."""
+        check_length(headers.get(b"content-length"), self.limits)
+        parts, size, more = [], 0, True
+        try:
+            async with asyncio.timeout(self.limits.deadline):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Gone(499, "gone", "the client has gone")
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > self.limits.body:
+                        raise too_long(self.limits)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise Refused(408, "slow", f"the body did not arrive within {self.limits.deadline:g} s") from None
+        kind = headers.get(b"content-type", b"").partition(b";")[0].decode("latin-1")
+        return picture_bytes(parts[0] if len(parts) == 1 else b"".join(parts), kind)
+
+    async def _through(self, scope: Any, receive: Any, send: Any, headers: Headers, begin: float) -> None:
+        """The long way: FastAPI, its answers with our headers, counted by route."""
+        told = 500
+        shared = self._origin(headers)
+
+        async def sending(message: Any) -> None:
+            nonlocal told
+            if message["type"] == "http.response.start":
+                told = message["status"]
+                head = MutableHeaders(scope=message)
+                head.update(HEADERS)
+                if shared:
+                    head.update({"Access-Control-Allow-Origin": shared, "Vary": "Origin"})
+            await send(message)
+
+        try:
+            self._check(scope, headers)
+            if shared and scope["method"] == "OPTIONS":
+                await self._preflight(sending)
+            else:
+                await self.app(scope, receive, sending)
+        except HubelError as e:
+            status, answer, more = self._refused(e)
+            head = [(b"content-type", JSON.encode()), (b"content-length", str(len(answer)).encode()), *more]
+            await sending({"type": "http.response.start", "status": status, "headers": head})
+            await sending({"type": "http.response.body", "body": answer})
+        route = getattr(scope.get("route"), "path", "other")
+        if route not in self._counts:
+            self._counts[route] = self.metrics.answered(route)
+        self._counts[route](told, time.perf_counter() - begin)
+
+    def _refused(self, e: HubelError) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+        if isinstance(e, Refused):
+            self.metrics.rejected.labels(e.reason).inc()
+            more = [(name.lower().encode(), value.encode()) for name, value in e.headers.items()]
+            return e.http_status, packed(None, e.http_status, str(e)), more
+        self.metrics.rejected.labels("picture").inc()
+        return e.http_status, packed(None, e.http_status, str(e)), []
+
+    def _check(self, scope: Any, headers: Headers) -> None:
+        """Raises Refused: 421 for a name that is not ours, 403 for a stranger's page, 401 without the token."""
+        rules = self.rules
+        host = headers.get(b"host", b"").decode("latin-1")
+        if rules.hosts and name_of(host) not in rules.hosts:
+            raise Refused(
+                421,
+                "host",
+                f"this service is not called {host!r:.80}; it answers to {', '.join(rules.hosts)}",
+            )
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if origin and origin not in rules.origins and urlsplit(origin).netloc != host:
+            raise Refused(403, "origin", f"pages of {origin:.80} may not ask here; --cors allows a site")
+        if rules.token is None or scope["method"] == "OPTIONS":
+            return
+        if scope["path"].startswith("/v1") or scope["path"] == "/metrics":
+            shown = headers.get(b"authorization", b"")
+            if not hmac.compare_digest(shown, b"Bearer " + rules.token.encode()):
+                raise Refused(
+                    401, "token", "this service wants its token: send the header Authorization: Bearer TOKEN",
+                    {"WWW-Authenticate": "Bearer"},
+                )  # fmt: skip
+
+    def _origin(self, headers: Headers) -> str:
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        return origin if origin in self.rules.origins else ""
+
+    async def _preflight(self, send: Any) -> None:
+        """What a browser asks before it lets a page of another site ask."""
+        head = {
+            b"access-control-allow-methods": b"GET, POST", b"access-control-max-age": b"600",
+            b"access-control-allow-headers": b"authorization, content-type", b"content-length": b"0",
+        }  # fmt: skip
+        await send({"type": "http.response.start", "status": 204, "headers": list(head.items())})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def name_of(host: str) -> str:
+    """127.0.0.1:8000 -> 127.0.0.1; [::1]:8000 -> ::1"""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()

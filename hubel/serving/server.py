@@ -1,0 +1,153 @@
+"""The service as a process, or several: one socket, uvicorn, and an orderly end.
+
+SIGTERM and Ctrl-C drain: what was accepted is answered, nothing new is, and the process ends with 0. A second Ctrl-C
+ends at once. Several processes share the socket; their numbers are added up through files in a folder of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from hubel.errors import InputError
+from hubel.serving.limits import Limits
+
+GRACE = 30  # seconds that accepted requests have at the end
+SETTINGS = "HUBEL_SERVING"  # what the other processes are to do, in their environment
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is served, where, to whom, and how.
+
+    runs: each PATH or NAME=PATH   engine, threads: see predictor.choose, one engine or one for each run
+    token: that requests must show; required where others than this machine can reach the service, unless `insecure`
+    origins: other sites whose pages may ask   feedback: where corrections are kept, "" for nowhere
+    """
+
+    runs: tuple[str, ...]
+    host: str = "127.0.0.1"
+    port: int = 8000
+    engine: str = "auto"
+    threads: int = 0
+    workers: int = 1
+    token: str = ""
+    insecure: bool = False
+    origins: tuple[str, ...] = ()
+    feedback: str = ""
+    limits: Limits = field(default_factory=Limits)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Settings:
+        said = json.loads(text)
+        lists = {name: tuple(said[name]) for name in ("runs", "origins")}
+        return Settings(**{**said, **lists, "limits": Limits(**said["limits"])})
+
+    def check(self) -> None:
+        """Raises InputError where strangers could reach the service unasked."""
+        if self.host not in LOOPBACK and not self.token and not self.insecure:
+            raise InputError(
+                f"{self.host} can be reached by others than this machine: give a --token that requests must show, "
+                "or --insecure if all who reach it may ask"
+            )
+        if self.workers < 1:
+            raise InputError(f"--workers must be at least 1, got {self.workers}")
+
+
+class _Server(uvicorn.Server):
+    """Ends with 0 where uvicorn would raise the signal again, and says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def serve(settings: Settings, ready: Callable[[Any, str], None]) -> None:
+    """Serve until a signal comes. ready: told the service and its address when requests are taken.
+
+    Raises InputError for settings that do not go together or a place that is taken, and the error of the first run
+    where none can be read.
+    """
+    settings.check()
+    listening = listen(settings.host, settings.port)
+    address = address_of(listening)
+    if settings.workers == 1:
+        door = made(settings)
+        config = _config(door)
+        _Server(config, lambda: ready(door.service, address)).run([listening])
+        return
+    with tempfile.TemporaryDirectory(prefix="hubel-metrics-") as folder:
+        os.environ |= {SETTINGS: settings.to_json(), "PROMETHEUS_MULTIPROC_DIR": folder}
+        door = made(settings)  # for what is told here, and to fail here where no run can be read
+        ready(door.service, address)
+        Multiprocess(_config("hubel.serving.server:worker", settings.workers), sockets=[listening]).run()
+
+
+def worker() -> Any:
+    """The application of one of several processes."""
+    return made(Settings.from_json(os.environ[SETTINGS]))
+
+
+def made(settings: Settings) -> Any:
+    """The application."""
+    from hubel.serving.app import make_app
+    from hubel.serving.door import LOCAL, Rules
+    from hubel.serving.service import open_service
+
+    service = open_service(
+        settings.runs,
+        settings.limits,
+        engine=settings.engine,
+        threads=settings.threads,
+        workers=settings.workers,
+    )
+    hosts = LOCAL if settings.host in LOOPBACK else ()
+    return make_app(service, Rules(settings.token or None, hosts, settings.origins))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections. Raises InputError where the place is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        made = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as e:
+        raise InputError(
+            f"cannot listen on {host}, port {port}: {e.strerror or e}. Name another with --port"
+        ) from e
+    made.set_inheritable(True)
+    return made
+
+
+def address_of(listening: socket.socket) -> str:
+    """http://127.0.0.1:8000/"""
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def _config(app: Any, workers: int = 1) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, factory=isinstance(app, str), workers=workers, log_level="warning", access_log=False, lifespan="off",
+        proxy_headers=False, server_header=False, ws="none", timeout_graceful_shutdown=GRACE,
+    )  # fmt: skip
