@@ -52,12 +52,13 @@ class Ball:
 
 
 def attacked(
-    model: Model, x: Tensor, labels: Tensor, attack: Attack, eps: Tensor | None = None, *, seed: Sequence[int] = ()
+    model: Model, x: Tensor, labels: Tensor, attack: Attack, eps: Tensor | None = None, *, seed: Sequence[int] = (),
+    whole: bool = False,
 ) -> Tensor:  # fmt: skip
     """The pictures as the attack leaves them, whether it succeeds or not.
 
     labels: of each the class that is to be left; of `targeted` they are not looked at   eps: (N,) instead of attack.eps
-    seed: beside attack.seed, such as the number of a batch
+    seed: beside attack.seed, such as the number of a batch   whole: PGD takes every step, see there
     """
     within: float | Tensor = attack.eps if eps is None else eps
     if attack.method == "deepfool":
@@ -68,7 +69,7 @@ def attacked(
         return fgsm(model, x, wanted, within)
     return pgd(
         model, x, wanted, within, steps=attack.steps, step=attack.step, restarts=attack.restarts, towards=towards,
-        seed=(attack.seed, *seed),
+        whole=whole, seed=(attack.seed, *seed),
     )  # fmt: skip
 
 
@@ -109,11 +110,12 @@ def anywhere(x: Tensor, eps: float | Tensor, ball: Ball, seed: Sequence[int]) ->
 
 def pgd(
     model: Model, x: Tensor, labels: Tensor, eps: float | Tensor, *, steps: int = 40, step: float = 0.0,
-    restarts: int = 1, towards: bool = False, seed: Sequence[int] = (0,),
+    restarts: int = 1, towards: bool = False, whole: bool = False, seed: Sequence[int] = (0,),
 ) -> Tensor:  # fmt: skip
     """Projected gradient steps from random places of the ball, away from `labels`; `towards` them, down their loss.
 
-    A picture is left as soon as it succeeds, on the way too; where none does, the end of the last restart is given.
+    A picture is left as soon as it succeeds, on the way too, or (whole) at the end of a restart that succeeds; where
+    none does, the end of the last restart is given.
     """
     found, left = x.clone(), torch.arange(len(x), device=x.device)
     for restart in range(restarts):
@@ -126,7 +128,7 @@ def pgd(
         for _ in range(steps):
             dx, logits = slope(model, now, labels[left])
             there = (logits.argmax(1) == labels[left]) == towards
-            if there.any():
+            if there.any() and not whole:
                 found[left[there]] = now[there]
                 left, now, dx, ball, size = _without(there, left, now, dx, ball, size)
                 if not len(left):

@@ -50,8 +50,9 @@ class Attack:
         return "l2" if self.method == "deepfool" else "linf"
 
     def succeeded(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(N,) bool. labels: what was to be left, or, of `targeted`, what is wanted"""
-        return (logits.argmax(1) == labels) == (self.target is not None)
+        """(N,) bool: the answer is the target, or, where there is none, not the label."""
+        answers = logits.argmax(1)
+        return answers != labels if self.target is None else answers == self.target
 
 
 def usual_eps(channels: int) -> float:

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from hubel.cli import (
+    attack,
     compare,
     data,
     describe,
@@ -59,6 +60,7 @@ for command in (
     predict,
     export,
     explain,
+    attack,
     fewshot,
     describe,
     walk,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from hubel.cli import complete
+from hubel.cli.amounts import divided
 from hubel.errors import HubelError, InputError
 from hubel.training.recipe import TRANSFER, Recipe
 
@@ -216,7 +217,10 @@ def _with_recipe_options() -> inspect.Signature:
         kind = hints[field.name] if hints[field.name] in (int, float, str, bool) else str
         name = field.name.replace("_", "-")
         flags = (f"--{name}/--no-{name}",) if kind is bool else (f"--{name}",)
-        option = typer.Option(*flags, help=field.metadata["help"], rich_help_panel=field.metadata["group"])
+        option = typer.Option(
+            *flags, help=field.metadata["help"], rich_help_panel=field.metadata["group"],
+            parser=divided if kind is float else None, metavar="<float>" if kind is float else None,
+        )  # fmt: skip
         annotation: Any = Annotated[kind | None, option]
         parameters.append(
             inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

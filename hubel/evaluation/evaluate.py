@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,16 +37,9 @@ def evaluate(
     part: where the data has nothing in it, val and then train stand in, and the result says so.
     The run's own test part is written into the run's folder, anything else into evaluations/NAME/ beneath it.
     """
-    if part not in PARTS:
-        raise InputError(f"no part named {part!r}: it is one of {', '.join(PARTS)}")
     run = run if isinstance(run, Run) else load(run)
-    dataset = run.dataset(data, progress=progress)
-    own = data is None or dataset.source.location == run.data.get("location")
-    if not own and part == "test" and "test" not in dataset.source.parts:
-        whole = replace(dataset.source, shared=True)  # every item in every part
-        part, split = "all", run.dataset(whole, progress=progress).test
-    else:
-        part, split = _part(dataset, part)
+    place = opened(run, data, part, progress)
+    dataset, part, split, own = place.dataset, place.part, place.split, place.own
     name = folder_name(dataset.source, own, part)
     folder = run.path if own and part == "test" else run.path / "evaluations" / name
     found: Evaluation
@@ -56,7 +49,7 @@ def evaluate(
         values.save(folder)
         found = Regression.of(values, dataset.source.name, part, folder)
     else:
-        labels = match_classes(split.targets, dataset.classes, run.classes)
+        labels = labelled(run, place)
         predictions = Predictions.from_logits(split.items, labels, _logits(run, split, progress), run.classes)
         predictions.save(folder)
         found = Classification.of(predictions, dataset.source.name, part, folder)
@@ -66,6 +59,35 @@ def evaluate(
     found = replace(found, seen=own and (part == "train" or dataset.source.shared))
     write_report(run, found, split, found.report, problems=dataset.problems, boundary=drawn)
     return found
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is measured. part: which it became, "all" where the data does not say what is test   own: the run's data"""
+
+    dataset: Dataset
+    part: str
+    split: Split
+    own: bool
+
+
+def opened(
+    run: Run, data: str | Path | Source | None = None, part: str = "test", progress: Progress | None = None
+) -> Opened:  # fmt: skip
+    """The items that evaluate() measures, by the same arguments."""
+    if part not in PARTS:
+        raise InputError(f"no part named {part!r}: it is one of {', '.join(PARTS)}")
+    dataset = run.dataset(data, progress=progress)
+    own = data is None or dataset.source.location == run.data.get("location")
+    if not own and part == "test" and "test" not in dataset.source.parts:
+        whole = replace(dataset.source, shared=True)  # every item in every part
+        return Opened(dataset, "all", run.dataset(whole, progress=progress).test, own)
+    return Opened(dataset, *_part(dataset, part), own)
+
+
+def labelled(run: Run, place: Opened) -> np.ndarray:
+    """The labels of its items, in the order of the run's classes. -> (N,) int64, -1 where unknown"""
+    return match_classes(place.split.targets, place.dataset.classes, run.classes)
 
 
 def match_classes(targets: np.ndarray, theirs: tuple[str, ...], ours: tuple[str, ...]) -> np.ndarray:

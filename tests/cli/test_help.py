@@ -20,6 +20,7 @@ COMMANDS = (
     "predict",
     "export",
     "explain",
+    "attack",
     "fewshot",
     "describe",
     "verify",
