@@ -15,7 +15,7 @@ def export(
     run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete.networks_and_runs, help="A run folder, or a model.safetensors alone; with --weights a network's name.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.onnx", help="The file, which must not exist yet.")] = Path("model.onnx"),
     weights: Weights = None,
-    opset: Annotated[int, typer.Option(help="ONNX's operator set: from 17, which the most runtimes know, to the newest that the installed onnx knows.")] = 17,
+    opset: Annotated[int, typer.Option(help="ONNX's operator set, 17 to 26: the lower, the more runtimes know it.")] = 17,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> None:  # fmt: skip
     """Write a network to ONNX, from pixels 0..1 to logits; checked to answer as PyTorch does, or not written."""
