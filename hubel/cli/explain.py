@@ -55,16 +55,18 @@ def explain(
     without_answers = method is not None and not methods.method(method).answers
     given = found(run, weights, features=without_answers, quiet=json_)
     name = method or _usual(given.run)
-    chosen = _chosen(given.run, methods.method(name).needs, pictures or [], items, seed)
-    kept = _Kept(arrays=json_)
+    chosen = asked_about(given.run, methods.method(name).needs, pictures or [], items, seed)
+    kept = Kept(arrays=json_)
     with show.bar(name, "steps", quiet=json_) as bar:
-        question = Question(layer, map_, tuple(classes or ()), top, contrast, check, seed, bar.advance)
+        question = Question(
+            layer, map_, tuple(classes or ()), top, contrast, check, seed, bar.advance, given.answers
+        )
         findings = kept.passing(methods.function(name)(given.run, chosen.items, question))
         first = list(islice(findings, 1))  # what is wrong shows here, before a folder is made
         page = None
         if out is not None or not json_:
-            folder = new_folder(out, f"{_short(run)}-{name}", FOLDER)
-            title = f"{methods.METHODS[name].title} · {_short(run)}"
+            folder = new_folder(out, f"{short_name(run)}-{name}", FOLDER)
+            title = f"{methods.METHODS[name].title} · {short_name(run)}"
             page = write(chain(first, findings), folder, title, about=chosen.said)
         for _ in findings:
             pass  # kept for JSON
@@ -93,13 +95,13 @@ def _usual(run: Run) -> str:
     return "grad-cam" if Inside(run).maps else "saliency"
 
 
-def _short(run: str) -> str:
+def short_name(run: str) -> str:
     """The run's own name: of its folder, or of the network."""
     path = Path(run)
     return (path.parent if path.name == "model.safetensors" else path).resolve().name or "run"
 
 
-class _Kept:
+class Kept:
     """What is printed of the findings, when their pictures are gone. arrays: whether their numbers are, too"""
 
     def __init__(self, *, arrays: bool) -> None:
@@ -113,7 +115,7 @@ class _Kept:
 
 
 @dataclass(frozen=True)
-class _Chosen:
+class Chosen:
     """What is asked about. said: in a sentence, for the page   problems: what could not be read"""
 
     items: Items
@@ -121,14 +123,14 @@ class _Chosen:
     problems: list[dict[str, str]] = field(default_factory=list)
 
 
-def _chosen(run: Run, needs: str, pictures: list[str], numbers: str | None, seed: int) -> _Chosen:
+def asked_about(run: Run, needs: str, pictures: list[str], numbers: str | None, seed: int) -> Chosen:
     """The pictures that are named, or those numbers of the test part, or a spread of it; none where none is needed."""
     if pictures and numbers is not None:
         raise InputError("name pictures, or numbers of the test part by --items: one of the two")
     if pictures:
         return _named(run, pictures)
     if numbers is None and needs != "picture":
-        return _Chosen(_none(run), "")
+        return Chosen(_none(run), "")
     if "location" not in run.data:
         raise InputError(
             f"{run.network.name} with public weights brings no data: name pictures, or folders of them"
@@ -138,7 +140,7 @@ def _chosen(run: Run, needs: str, pictures: list[str], numbers: str | None, seed
         raise InputError(f"{run.data['location']} has no test part: name pictures, or folders of them")
     places = _places(numbers, len(test)) if numbers is not None else _spread(run, test, seed)
     said = f"{len(places)} of the {len(test):,} items of the test part of {run.data.get('name', 'its data')}."
-    return _Chosen(_of(run, test, places), said)
+    return Chosen(_of(run, test, places), said)
 
 
 def _none(run: Run) -> Items:
@@ -149,7 +151,7 @@ def _none(run: Run) -> Items:
     return Items(np.empty((0, *run.preprocess.shape), np.float32), (), ())
 
 
-def _named(run: Run, pictures: list[str]) -> _Chosen:
+def _named(run: Run, pictures: list[str]) -> Chosen:
     """What can be read of them. A picture in a folder that is called like a class is taken to be of that class."""
     import numpy as np
 
@@ -170,7 +172,7 @@ def _named(run: Run, pictures: list[str]) -> _Chosen:
     folders = [Path(path).parent.name for path in paths]
     labels = [folder if folder in run.classes else None for folder in folders]
     items = Items(np.stack(inputs), tuple(names), tuple(labels))
-    return _Chosen(items, f"{len(items):,} pictures." if len(items) > 1 else "", problems)
+    return Chosen(items, f"{len(items):,} pictures." if len(items) > 1 else "", problems)
 
 
 def _of(run: Run, test: Split, places: Sequence[int]) -> Items:
@@ -225,7 +227,7 @@ def _answers(given: Found, items: Items) -> list[dict[str, Any]]:
     return rows
 
 
-def _print(answers: list[dict[str, Any]], kept: _Kept) -> None:
+def _print(answers: list[dict[str, Any]], kept: Kept) -> None:
     """A line per item with what was found of it; what is found of no single item by its title."""
     from hubel.cli import show
 

@@ -78,6 +78,7 @@ class Question:
     classes: whose evidence is asked for, names or numbers; empty = the answer's   top: how many classes side by side
     contrast: evidence for the first rather than for the second   check: whether the evidence is tested
     seed: of whatever is drawn   progress: told (done, of) in long work
+    answers: whether the network has its last layer; public weights may lack it
     """
 
     layer: str | None = None
@@ -88,6 +89,7 @@ class Question:
     check: bool = False
     seed: int = 0
     progress: Any = None
+    answers: bool = True
 
 
 @dataclass(frozen=True)
