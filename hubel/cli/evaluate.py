@@ -9,6 +9,7 @@ import typer
 from hubel.cli import complete
 
 if TYPE_CHECKING:
+    from hubel.evaluation.corruptions import Corrupted
     from hubel.evaluation.scores import Evaluation
 
 
@@ -18,6 +19,14 @@ def evaluate(
         str | None, typer.Argument(help="Other data than the run's own: a name or a path.")
     ] = None,
     part: Annotated[str, typer.Option(help="Which part is measured: test, val or train.")] = "test",
+    corruptions: Annotated[
+        bool,
+        typer.Option(
+            "--corruptions",
+            help="Measure spoilt pictures too: noise, blur, contrast, shift, rotation and JPEG at five strengths.",
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of what is drawn to spoil pictures.")] = 0,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> None:
     """Measure a trained network on its test part, or on other data, and write the predictions and a report."""
@@ -26,12 +35,49 @@ def evaluate(
 
     with show.bar("testing", quiet=json_) as bar:
         found = measure(run, data, part=part, progress=bar.advance)
+    spoilt = _spoilt(run, data, part, seed, json_, found) if corruptions else None
     if json_:
-        show.as_json({"run": run, **found.to_dict()})
+        show.as_json({"run": run, **found.to_dict(), **({"corruptions": spoilt.to_dict()} if spoilt else {})})
         return
     show.say(headline(found))
     show.say(f"report   {found.report}")
-    _classes(found)
+    if spoilt is None:
+        _classes(found)
+    else:
+        _corruptions(spoilt)
+
+
+def _spoilt(
+    run: str, data: str | None, part: str, seed: int, quiet: bool, found: Evaluation
+) -> Corrupted:  # fmt: skip
+    """Measured, and kept beside the predictions."""
+    import json
+
+    from hubel.cli import show
+    from hubel.evaluation.corruptions import FILE, measure
+    from hubel.run import load, write_atomically
+
+    with show.bar("spoiling", "pictures", quiet=quiet) as bar:
+        made = measure(load(run), data, part=part, seed=seed, progress=bar.advance)
+    write_atomically(found.folder / FILE, json.dumps(made.to_dict(), indent=1) + "\n")
+    return made
+
+
+def _corruptions(made: Corrupted) -> None:
+    """A line per kind, weak to strong; then what the strengths are."""
+    from hubel.cli import show
+    from hubel.evaluation.corruptions import KINDS
+
+    rows = [
+        (kind, *(f"{100 * row.accuracy:.2f}" for row in made.rows if row.kind == kind), f"{100 * mean:.2f}")
+        for kind, mean in made.means.items()
+    ]
+    title = f"accuracy in % of {made.n:,} spoilt pictures, weak to strong; {100 * made.clean:.2f} without"
+    show.table(["spoilt by", *"12345", "mean"], rows, right="1 2 3 4 5 mean", title=title)
+    show.say(f"mean     {show.percent(made.mean)} over all kinds and strengths")
+    for kind in made.means:
+        strengths = "  ".join(f"{s:g}" for s in KINDS[kind].strengths)
+        show.say(f"{kind:<9}{strengths}  ({KINDS[kind].unit})")
 
 
 def headline(found: Evaluation) -> str:

@@ -37,6 +37,7 @@ from hubel.run import Run
 
 SIDE, SHOWN = 224, 3  # of a picture in pixels; answers beneath it
 TIMES = (10, 5, 2, 1)  # what a difference is multiplied with: the first that fits into half the scale
+MOST_LEVELS = 32  # an eps up to here is told in 255ths: 8/255, but 0.2
 BAR, WRONG = (196, 214, 236), (240, 190, 172)  # of the answer before, and of what the attack made of it
 
 
@@ -189,9 +190,10 @@ def drawn(found: Curve) -> bytes:
 
 
 def amount(size: float, beside: float) -> str:
-    """A size in the words of the eps that was asked for: in 255ths where that is a whole number of them."""
-    in_grey_levels = abs(beside * 255 - round(beside * 255)) < 1e-6 and 0 < beside < 1
-    return f"{size * 255:.3g}/255" if in_grey_levels and size else f"{size:.3g}"
+    """A size in the words of the eps that was asked for: in grey levels where that is a small whole number of them."""
+    levels = beside * 255
+    whole = abs(levels - round(levels)) < 1e-6 and 0 < round(levels) <= MOST_LEVELS
+    return f"{size * 255:.3g}/255" if whole and size else f"{size:.3g}"
 
 
 def _logits(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
