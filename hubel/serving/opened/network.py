@@ -29,6 +29,7 @@ from hubel.zoo.graph import Group
 
 KEPT = 256_000_000  # bytes of values that are kept, of one picture at least
 AT_ONCE = 4_000_000  # numbers that one answer holds where no layers are named
+INPUT = "input"  # the picture itself, where layers are named
 REPLAYED = 60_000_000  # multiply-adds up to which a whole pass through the definitions takes a few tenths of a second
 
 
@@ -157,8 +158,11 @@ class Wanted:
 def answered(opened: Opened, looked: Looked, wanted: Wanted) -> dict[str, Any]:
     """The answer and the maps: {"answer": {...}, "layers": [{"name", "low", "high", "data", …}], "left_out": [...]}."""
     for name in wanted.layers or ():
-        opened.layer(name)
+        if name != INPUT:
+            opened.layer(name)
     chosen, left_out, room = [], [], AT_ONCE
+    if wanted.layers is None or INPUT in wanted.layers:
+        chosen.append(entered(looked, wanted.exact))
     for name in opened.names:
         if wanted.layers is not None and name not in wanted.layers:
             continue
@@ -178,6 +182,17 @@ def answered(opened: Opened, looked: Looked, wanted: Wanted) -> dict[str, Any]:
             }
         )
     return {"answer": told(opened.run, looked.logits), "layers": chosen, "left_out": left_out}
+
+
+def entered(looked: Looked, exact: bool) -> dict[str, Any]:
+    """The picture as the network receives it, level for level; or the row of numbers."""
+    x = looked.x[0]
+    if x.ndim == 3 and not exact:
+        levels = (x * 255).round().astype(np.uint8)
+        data = {**packed(x, x), "low": 0.0, "high": 1.0, "data": base64.b64encode(levels.tobytes()).decode("ascii")}
+    else:
+        data = packed(as_maps(x), x, exact)
+    return {"name": INPUT, "first": 0, "step": 1, **data}
 
 
 def told(run: Run, logits: np.ndarray) -> dict[str, Any]:
