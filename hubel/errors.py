@@ -5,6 +5,7 @@ HubelError                  our own bug if it is ever raised bare       -> exit 
 │   ├── ShapeError          an axis disagrees
 │   ├── UnknownName         no such network, data set, layer, class
 │   ├── DataError           a data set cannot be used as it is
+│   │   └── TooManyPixels   a picture would fill the memory             -> HTTP 413
 │   └── MissingExtra        an optional dependency is not installed
 ├── ArtifactError           a saved run cannot be trusted or read       -> exit 3, HTTP 503
 └── StoppedEarly            stopped before the end, what was learnt is saved -> exit 4
@@ -41,6 +42,12 @@ class ShapeError(InputError):
 
 class DataError(InputError):
     """A data set cannot be used as it is; the message names the file and what to do."""
+
+
+class TooManyPixels(DataError):
+    """A picture is refused by its header, before any pixel of it takes memory."""
+
+    http_status = 413
 
 
 class UnknownName(InputError):

@@ -32,6 +32,7 @@ def train(
     hidden: Annotated[str | None, typer.Option(help="Of mlp: sizes of its hidden layers, as 4 or 300,100; none for one neuron.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="NAME|FILE|FOLDER", help="Begin with public weights: a known name, a .safetensors, .pth or .npz file, an archive's folder.", rich_help_panel=TRANSFER)] = None,
     from_run: Annotated[str | None, typer.Option("--from", metavar="RUN", autocompletion=complete.runs, help="Begin with the weights of a run, its network and its way of preparing pictures.", rich_help_panel=TRANSFER)] = None,
+    with_feedback: Annotated[str | None, typer.Option(metavar="DIR|URL", help="Learn people's corrections, too, that `hubel serve --feedback` has kept there.")] = None,
     arg: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any other argument of the network, as bias=false. May be repeated.")] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", help="The run folder, exactly. Default: runs/DATA-NETWORK-TIME.")] = None,
     preset: Annotated[str | None, typer.Option(help="A ready recipe of the network, as fast.")] = None,
@@ -55,7 +56,8 @@ def train(
         chosen["milestones"] = tuple(_number("--milestones", m) for m in str(chosen["milestones"]).split(","))
     job = prepare(
         data, network=network, arguments=_arguments(hidden, arg or []), out=out, preset=preset, recipe=recipe, task=task,
-        resize=resize, input_size=_size(size), normalize=normalize, val=val, tensorboard=tensorboard, weights=weights, from_run=from_run, **chosen,
+        resize=resize, input_size=_size(size), normalize=normalize, val=val, tensorboard=tensorboard, weights=weights, from_run=from_run,
+        feedback=with_feedback, **chosen,
     )  # fmt: skip
     try:
         with show.bar(f"reading {job.source.name}", quiet=json_) as bar:
@@ -99,6 +101,8 @@ def _announce(job: Job) -> None:
     )
     for line in job.told:
         show.say(f"weights  {line}")
+    if job.learnt_too:
+        show.say(f"feedback {job.learnt_too}")
     if job.recipe.freeze != "none":
         show.say(f"frozen   {_frozen(job)}")
     show.say(f"run      {job.folder}")
@@ -171,7 +175,8 @@ def _next(job: Job, folder: str) -> list[str]:
         picture = Path(job.source.location) / job.source.items[0]
         if picture.is_file():
             look = f"hubel predict {folder} {shlex.quote(str(picture))}"
-    return [f"hubel describe {folder}", look, f"hubel train {place} --network {network}"]
+    first = "explain" if job.source.task == "classify" else "describe"
+    return [f"hubel {first} {folder}", look, f"hubel train {place} --network {network}"]
 
 
 def _arguments(hidden: str | None, pairs: list[str]) -> dict[str, Any]:

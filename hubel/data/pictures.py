@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from hubel.errors import DataError, ShapeError
+from hubel.errors import DataError, ShapeError, TooManyPixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,7 +60,7 @@ def read_picture(
     name: how messages call it; the path where there is one.
     enough: sides from this length on will be scaled down anyway: a JPEG more than twice as large in both is
         decoded at 1/2, 1/4 or 1/8 (in its DCT), which for photographs saves most of the time.
-    Raises DataError when the file is missing, no picture, damaged, or has more than max_pixels.
+    Raises DataError when the file is missing, no picture or damaged, TooManyPixels when it has more than max_pixels.
     """
     import io
 
@@ -87,7 +87,7 @@ def read_picture(
             f"{named} is no picture, or damaged at its start (read are {', '.join(FORMATS)})"
         ) from None
     except Image.DecompressionBombError as e:
-        raise DataError(f"{named} is refused as a decompression bomb: {e}") from None
+        raise TooManyPixels(f"{named} is refused as a decompression bomb: {e}") from None
     except Exception as e:  # decoders raise nearly anything on hostile bytes
         raise DataError(f"{named} cannot be decoded: {printable(str(e)) or type(e).__name__}") from e
 
@@ -96,7 +96,7 @@ def check_pixels(image: Image, max_pixels: int, named: str) -> None:
     """Refuse by the header, before any pixel takes memory."""
     w, h = image.size
     if w * h > max_pixels:
-        raise DataError(
+        raise TooManyPixels(
             f"{named} has {w} × {h} = {w * h:,} pixels, more than the {max_pixels:,} that are read "
             "(a small file of that size is a decompression bomb). Make it smaller first."
         )

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from hubel import __version__
-from hubel.serving import envelope, opened, programs
+from hubel.serving import envelope, feedback, opened, programs
 from hubel.serving.door import Door, Rules
 from hubel.serving.envelope import answer
 from hubel.serving.metrics import TEXT
@@ -25,7 +25,7 @@ def make_app(service: Service, rules: Rules | None = None) -> Door:
     app = FastAPI(title="Hubel", version=__version__, docs_url=None, redoc_url=None)
     app.state.service = service
     envelope.install(app)
-    for part in (programs.router(), opened.router(service)):
+    for part in (programs.router(), opened.router(service), feedback.router()):
         app.include_router(part, prefix="/v1")
         app.include_router(part, prefix="/v1/models/{name}", dependencies=[Depends(_named)])
     app.include_router(_health(service))

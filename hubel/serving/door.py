@@ -20,7 +20,7 @@ from starlette.datastructures import MutableHeaders
 from hubel.errors import HubelError
 from hubel.serving.batching import Batcher, Gone
 from hubel.serving.envelope import JSON, packed
-from hubel.serving.inputs import check_length, picture_bytes, too_long
+from hubel.serving.inputs import check_length, picture_bytes, too_long, too_slow
 from hubel.serving.limits import Refused
 from hubel.serving.service import Service
 
@@ -116,7 +116,7 @@ class Door:
                         raise too_long(self.limits)
                     more = message.get("more_body", False)
         except TimeoutError:
-            raise Refused(408, "slow", f"the body did not arrive within {self.limits.deadline:g} s") from None
+            raise too_slow(self.limits) from None
         kind = headers.get(b"content-type", b"").partition(b";")[0].decode("latin-1")
         return picture_bytes(parts[0] if len(parts) == 1 else b"".join(parts), kind)
 

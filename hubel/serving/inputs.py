@@ -10,17 +10,20 @@ What comes out is what the network receives, prepared as the run says.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+import anyio.to_thread
 import numpy as np
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from hubel.errors import DataError, HubelError
 from hubel.serving.limits import Limits, Refused
@@ -35,12 +38,14 @@ class Asked:
 
     names: of the items   inputs: (N, C, H, W) uint8 or (N, D) float32, as the network receives them
     options: everything else that was said: of JSON as it stands, else text
+    of_samples: whether they are of the test part, by number
     """
 
     served: Served
     names: tuple[str, ...]
     inputs: np.ndarray
     options: Mapping[str, Any] = field(default_factory=dict)
+    of_samples: bool = False
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         """The option as a number in low..high. Raises Refused (422)."""
@@ -79,28 +84,44 @@ async def asked(request: Request) -> Asked:
     options: dict[str, Any] = dict(request.query_params)
     if kind == "multipart/form-data":
         files, fields = await _form(request, limits)
-        return await run_in_threadpool(_files, served, files, {**options, **fields})
+        return await _aside(_files, served, files, {**options, **fields})
     body = await whole_body(request, limits)
     if kind == "application/json" or kind.endswith("+json"):
-        return await run_in_threadpool(_json, served, body, options)
-    return await run_in_threadpool(_files, served, [("picture", picture_bytes(body, kind))], options)
+        return await _aside(_json, served, body, options)
+    return await _aside(_files, served, [("picture", picture_bytes(body, kind))], options)
+
+
+async def _aside(work: Callable[..., Asked], *arguments: Any) -> Asked:
+    """In one of few threads: each may hold a picture of the largest size."""
+    return await anyio.to_thread.run_sync(work, *arguments, limiter=_decoders())
+
+
+@lru_cache(1)
+def _decoders() -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(2)
 
 
 async def whole_body(request: Request, limits: Limits) -> bytes:
-    """The body, as far as it may be long. Raises Refused (413) before more than that is read."""
+    """The body. Raises Refused: 413 before more is read than may be, 408 where it does not come."""
     check_length(request.headers.get("content-length"), limits)
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limits.body:
-            raise too_long(limits)
-        parts.append(part)
+    try:
+        async with asyncio.timeout(limits.deadline):
+            async for part in request.stream():
+                size += len(part)
+                if size > limits.body:
+                    raise too_long(limits)
+                parts.append(part)
+    except TimeoutError:
+        raise too_slow(limits) from None
+    except ClientDisconnect:
+        raise Refused(499, "gone", "the client has gone") from None
     return b"".join(parts)
 
 
 def check_length(said: str | bytes | None, limits: Limits) -> None:
     """Raises Refused (413) where a header announces more than is read."""
-    if said is not None and int(said) > limits.body:
+    if said is not None and said.isdigit() and int(said) > limits.body:
         raise too_long(limits)
 
 
@@ -108,6 +129,10 @@ def too_long(limits: Limits) -> Refused:
     return Refused(
         413, "body", f"the body has more than the {limits.body:,} bytes that are read; send less at once"
     )
+
+
+def too_slow(limits: Limits) -> Refused:
+    return Refused(408, "slow", f"the body did not arrive within {limits.deadline:g} s")
 
 
 # What the picture formats that are read begin with: PNG, JPEG, GIF, WebP, BMP, TIFF in both byte orders, PPM.
@@ -182,7 +207,7 @@ def _json(served: Served, body: bytes, options: dict[str, Any]) -> Asked:
         numbers = [_number(v, key) for v in values]
         inputs = [served.samples.input(n) for n in numbers]
         names = tuple(served.samples.split.items[n] for n in numbers)
-        return Asked(served, names, np.stack(inputs), rest)
+        return Asked(served, names, np.stack(inputs), rest, of_samples=True)
     names = tuple(map(str, range(len(values))))
     ready: list[Any]
     if key.startswith("image"):

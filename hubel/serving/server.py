@@ -117,12 +117,9 @@ def made(settings: Settings) -> Any:
     from hubel.serving.service import open_service
 
     service = open_service(
-        settings.runs,
-        settings.limits,
-        engine=settings.engine,
-        threads=settings.threads,
-        workers=settings.workers,
-    )
+        settings.runs, settings.limits, engine=settings.engine, threads=settings.threads, workers=settings.workers,
+        feedback=settings.feedback,
+    )  # fmt: skip
     hosts = LOCAL if settings.host in LOOPBACK else ()
     return make_app(service, Rules(settings.token or None, hosts, settings.origins))
 

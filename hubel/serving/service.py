@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from fastapi import Request
 
+from hubel.data.feedback import Store
 from hubel.errors import HubelError, InputError
 from hubel.run import Prediction, Run, load
 from hubel.serving.batching import Batcher, Large, Receive, Work
@@ -90,7 +91,10 @@ class Served:
 
 
 class Service:
-    """models: by name, the first is the default   broken: why a run that was asked for is not among them"""
+    """models: by name, the first is the default   broken: why a run that was asked for is not among them
+
+    feedback: where people's corrections are kept, None for nowhere
+    """
 
     def __init__(
         self,
@@ -98,9 +102,10 @@ class Service:
         limits: Limits,
         metrics: Metrics,
         broken: Mapping[str, str] | None = None,
+        feedback: Store | None = None,
     ) -> None:
         self.models = {served.name: served for served in models}
-        self.limits, self.metrics, self.broken = limits, metrics, dict(broken or {})
+        self.limits, self.metrics, self.broken, self.feedback = limits, metrics, dict(broken or {}), feedback
 
     @property
     def default(self) -> Served:
@@ -118,18 +123,15 @@ class Service:
 
 
 def open_service(
-    places: Sequence[str],
-    limits: Limits | None = None,
-    *,
-    engine: str = "auto",
-    threads: int = 0,
-    workers: int = 1,
-) -> Service:
+    places: Sequence[str], limits: Limits | None = None, *, engine: str = "auto", threads: int = 0, workers: int = 1,
+    feedback: str = "",
+) -> Service:  # fmt: skip
     """The runs at `places`, each PATH or NAME=PATH. What cannot be read is in `broken`. See predictor.choose.
 
     Raises the error of the first where none can be read.
     """
     limits, metrics = limits or Limits(), Metrics()
+    store = Store(feedback, make=True) if feedback else None
     models: list[Served] = []
     broken: dict[str, str] = {}
     errors: list[HubelError] = []
@@ -143,7 +145,7 @@ def open_service(
             models.append(Served(name, run, choose(run, engine, threads, workers), limits, metrics))
     if not models:
         raise errors[0]
-    return Service(models, limits, metrics, broken)
+    return Service(models, limits, metrics, broken, store)
 
 
 def queue_for(engine: Engine) -> int:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from hubel import zoo
 from hubel.attacks import usual_eps
-from hubel.data import Dataset, Preprocess, Source, open_source
+from hubel.data import Dataset, Preprocess, Source, Split, open_source
+from hubel.data.feedback import Store, joined, learnt_from, shown
 from hubel.errors import (
     Diverged,
     HubelError,
@@ -76,7 +77,9 @@ class Job:
         default_factory=dict
     )  # what the user chose beside the recipe, as the flags have it
     start: Start | None = None  # where it begins, if not with fresh weights
+    feedback: str | None = None  # where people's corrections are, which are learnt, too
     told: list[str] = field(default_factory=list)  # what became of the weights that it begins with
+    learnt_too: str = ""  # how many corrections there were, once they are read
     card: Card = field(init=False)
     trainer: Trainer = field(init=False)
 
@@ -111,11 +114,21 @@ class Job:
         warm.start()
         self.dataset.progress = progress
         train, val = self.dataset.train, self.dataset.val
+        if self.feedback is not None:
+            train = self._with_feedback(train)
         warm.join()
         preprocess = self.dataset.preprocess
         if self.normalize:
             preprocess = preprocess.with_statistics(train.inputs)
         self._build(preprocess, train, val)
+
+    def _with_feedback(self, train: Split) -> Split:
+        assert self.feedback is not None
+        found = learnt_from(self.feedback, self.source.classes, self.dataset.preprocess)
+        self.learnt_too = f"{len(found.items)} learnt, too"
+        if found.left_out:
+            self.learnt_too += f"; {found.left_out} left out: of a test part, which is there to measure"
+        return joined(train, found.items)
 
     def _build(self, preprocess: Preprocess, train: Any, val: Any) -> None:
         import torch
@@ -231,7 +244,7 @@ def prepare(
     out: str | Path | None = None, preset: str | None = None, recipe: str | Path | Mapping[str, Any] | None = None,
     task: str | None = None, resize: str = "auto", input_size: tuple[int, int] | None = None,
     normalize: bool | None = None, val: float | int | None = None, tensorboard: bool = False,
-    weights: str | Path | None = None, from_run: str | Path | None = None, **settings: Any,
+    weights: str | Path | None = None, from_run: str | Path | None = None, feedback: str | None = None, **settings: Any,
 ) -> Job:  # fmt: skip
     """Decide a training; every name and value is checked here, before anything slow begins. See `train`."""
     source = open_source(data, task=task)  # type: ignore[arg-type]
@@ -267,12 +280,15 @@ def prepare(
         )
     if tensorboard:
         _need_tensorboard()
+    if feedback is not None:
+        _need_feedback(source, feedback)
     stamp = time.strftime("%Y%m%d-%H%M")
     folder = new_folder(out, f"{source.name}-{zoo.slug(name)}-{stamp}")
     asked = {
         "preset": preset, "task": task, "resize": None if resize == "auto" else resize, "normalize": normalize,
         "val": val, "input": input_size and "x".join(map(str, input_size)),
         "weights": weights and str(weights), "from": from_run and str(from_run),
+        "with_feedback": feedback and shown(feedback),
     }  # fmt: skip
     asked = {name: value for name, value in asked.items() if value is not None}
     if normalize is None and begin is not None and (preprocess.mean or begin.run):
@@ -283,8 +299,17 @@ def prepare(
     return Job(
         source=source, network=built, shape=shape, resize=resize, recipe=composed,
         folder=folder, dataset=dataset, normalize=normalize, val=val, tensorboard=tensorboard, set_by_user=chosen,
-        asked=asked, start=begin,
+        asked=asked, start=begin, feedback=feedback,
     )  # fmt: skip
+
+
+def _need_feedback(source: Source, place: str) -> None:
+    """Raises InputError where there is none, or none that this data could use."""
+    if source.kind != "picture" or source.task != "classify":
+        raise InputError(
+            f"feedback is pictures with their class, but {source.name} holds {source.kind}s to {source.task}"
+        )
+    Store(place).close()
 
 
 def train(
@@ -301,6 +326,7 @@ def train(
     resize: letterbox, pad, stretch, crop; auto    input_size: (height, width) of the pictures the network receives
     normalize: subtract the mean and divide by the deviation of the train part
     val: share or count of the items kept for validation
+    feedback: where `hubel serve --feedback` keeps people's corrections: a folder or the URL of a database
     weights, from_run: begin with public weights (a name, file or folder), or with those of a run; see training.transfer
     settings: any field of Recipe, as epochs=3, lr=0.01. What is set here wins over every default.
 
