@@ -160,7 +160,7 @@ def number(best: float) -> str:
 
 
 def peak(values: np.ndarray) -> float:
-    """The frequency, in cycles per pixel, at which the response is largest; of equal ones the lowest. NaN without any."""
+    """The frequency, in cycles per pixel, at which the response is largest; of equal ones the lowest. NaN for 0."""
     if not values.any():
         return float("nan")
     radius = np.hypot(*np.broadcast_arrays(*Spectrum(values).frequencies))
@@ -201,7 +201,7 @@ def drawn(run: Run, found: Found) -> Finding:
     }
     return Finding(
         f"frequencies-{found.layer}", title, drawing.framed(drawing.down(parts, 16)),
-        f"{coarse} of {count} kernels pass coarse waves best (under 1/16 cycle per pixel), {finer} finer ones{empty}.{of}",
+        f"{coarse} of {count} kernels pass coarse waves best (under 1/16 cycle a pixel), {finer} finer{empty}.{of}",
         {"kernels": count, "largest": float(found.responses.max()), "best frequency": [round(b, 4) for b in peaks]},
         {name: values.astype(np.float32) for name, values in arrays.items()},
     )  # fmt: skip
