@@ -11,7 +11,7 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from hubel import __version__
-from hubel.serving import envelope, feedback, opened, programs
+from hubel.serving import document, envelope, feedback, opened, programs
 from hubel.serving.door import Door, Rules
 from hubel.serving.envelope import answer
 from hubel.serving.metrics import TEXT
@@ -22,15 +22,22 @@ PAGE = Path(__file__).parent / "page"
 
 def make_app(service: Service, rules: Rules | None = None) -> Door:
     """The whole service, an ASGI application for uvicorn or for a test."""
-    app = FastAPI(title="Hubel", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Hubel", version=__version__, description=document.DESCRIPTION, docs_url=None, redoc_url=None,
+        openapi_url=None,
+    )  # fmt: skip
     app.state.service = service
     envelope.install(app)
     for part in (programs.router(), opened.router(service), feedback.router()):
+        document.describe(part)
         app.include_router(part, prefix="/v1")
         app.include_router(part, prefix="/v1/models/{name}", dependencies=[Depends(_named)])
-    app.include_router(_health(service))
-    app.include_router(_page())
+    for part in (_health(service), _page(), document.page(app)):
+        document.describe(part)
+        app.include_router(part)
+    document.install(app)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    app.mount("/docs", StaticFiles(directory=document.PLACE), name="docs-files")
     paths = {"/v1": service.default} | {
         f"/v1/models/{name}": served for name, served in service.models.items()
     }

@@ -25,7 +25,7 @@ def router() -> APIRouter:
         store = service_of(request).feedback
         return answer({"kept": store is not None, "count": store.count() if store else 0})
 
-    @routes.post("/feedback")
+    @routes.post("/feedback", status_code=201)
     async def keep(request: Request, said: Annotated[Asked, Depends(asked)]) -> Response:
         """Keep what the picture really is. label: one of the classes; answer: what was said instead, if it was."""
         store = service_of(request).feedback
