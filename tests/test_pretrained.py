@@ -9,8 +9,10 @@ from needs import data
 from safetensors.torch import save_file
 
 import hubel
+from hubel.data.published import Published
 from hubel.errors import InputError
 from hubel.pretrained import ready, settle, short
+from hubel.zoo.public_weights import PUBLIC, PublicWeights
 
 # The three top answers with their probabilities on pictures that are not square, as the archive's README has them.
 KNOWN = {
@@ -55,6 +57,23 @@ def test_a_file_of_ones_own_counts_its_classes(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32), np.uint8)
     with torch.no_grad():
         wanted = network(torch.from_numpy(x) / 255)
+    np.testing.assert_allclose(run.logits(x), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_mean_and_deviation_of_the_publisher_are_each_in_their_place(tmp_path, monkeypatch):
+    # In the archives at hand both are 0.5.
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 2.0)
+    file = Published("made-up.safetensors", 0, "", ())
+    known = PublicWeights("resnet18", file, "us", "any", {"width": 0.125}, (3, 33, 40), 7, mean, std, "bgr")
+    monkeypatch.setitem(PUBLIC, "made-up", known)
+    network = hubel.create("resnet18", 7, (3, 33, 40), width=0.125).eval()
+    save_file(network.state_dict(), tmp_path / file.name)
+    run = ready(tmp_path / file.name).run
+    assert run.preprocess.shape == (3, 33, 40) and run.classes == tuple("0123456")
+    x = np.random.default_rng(0).integers(0, 256, (2, 3, 33, 40), np.uint8)
+    planes = [(x[:, 2 - k] / 255 - mean[k]) / std[k] for k in range(3)]  # blue first
+    with torch.no_grad():
+        wanted = network(torch.from_numpy(np.stack(planes, 1)).float())
     np.testing.assert_allclose(run.logits(x), wanted, rtol=1e-4, atol=1e-5)
 
 

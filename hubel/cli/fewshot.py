@@ -98,10 +98,10 @@ def _print(rows: list[dict[str, Any]], examples: dict[str, int]) -> None:
     if not rows:
         return
     table = [
-        (r["item"], r["answer"], f"{r['distance']:.3f}", "  ".join(f"{t['class']} {t['distance']:.3f}" for t in r["top"][1:]))
+        ((r["item"], r["answer"], f"{r['distance']:.3f}"), [f"{t['class']} {t['distance']:.3f}" for t in r["top"][1:]])
         for r in rows
     ]  # fmt: skip
-    show.table(["item", "answer", "distance", "then"], table, right="distance")
+    show.items(["item", "answer", "distance", "then"], table, right="distance")
     shown = [f"{name} {count}" for name, count in list(examples.items())[:12]]
     more = f" and {len(examples) - 12} more" if len(examples) > 12 else ""
     show.say(f"examples: {', '.join(shown)}{more}")

@@ -183,18 +183,13 @@ def _print(answers: list[Prediction], top: int) -> None:
     if not answers[0].top:
         show.table(["item", "value"], [(a.item, a.answer) for a in answers], right="value")
         return
-    others = min(top, len(answers[0].top)) - 1
-    columns = ["item", "answer", "p", *(["then"] if others else [])]
-    rows = [
-        (
-            a.item,
-            a.answer,
-            f"{a.p:.4f}",
-            *(["  ".join(f"{c} {p:.4f}" for c, p in a.top[1:])] if others else []),
+    if min(top, len(answers[0].top)) == 1:
+        show.items(
+            ["item", "answer", "p"], [((a.item, a.answer), [f"{a.p:.4f}"]) for a in answers], right="p"
         )
-        for a in answers
-    ]
-    show.table(columns, rows, right="p")
+        return
+    rows = [((a.item, a.answer, f"{a.p:.4f}"), [f"{c} {p:.4f}" for c, p in a.top[1:]]) for a in answers]
+    show.items(["item", "answer", "p", "then"], rows, right="p")
 
 
 def _as_dict(p: Prediction) -> dict[str, Any]:

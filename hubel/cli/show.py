@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -81,6 +82,53 @@ def table(
     if whole:
         made.width = max(made.width, 1000)  # the table takes what it needs and no more
     made.print(drawn)
+
+
+def items(
+    columns: Sequence[str], rows: Sequence[tuple[Sequence[str], Sequence[str]]], *, right: str = ""
+) -> None:  # fmt: skip
+    """Print a table of items: cells, the first of them the item's name, and what fills the last column, as a list.
+
+    No cell is broken. Where the table is too wide, the folder that all items are in is said once, above; where it still
+    is, the last column's entries stand below each other.
+    """
+    names = [cells[0] for cells, _ in rows]
+    shared = _folder(names)
+    short = [((cells[0].removeprefix(shared), *cells[1:]), last) for cells, last in rows]
+    made: list[Sequence[str]] = [(*cells, "  ".join(last)) for cells, last in rows]
+    if not _fits(columns, made):
+        if shared:
+            say(f"in {shared}")
+        made = [(*cells, "  ".join(last)) for cells, last in short]
+    if not _fits(columns, made):
+        made = [row for cells, last in short for row in _below(cells, last)]
+    table(columns, made, right=right, whole=True)
+
+
+def _folder(names: Sequence[str]) -> str:
+    """The folder, with its last /, in which all names lie, or below it; "" where there is none."""
+    if any("/" not in name for name in names) or len({name.startswith("/") for name in names}) > 1:
+        return ""
+    shared = posixpath.commonpath([posixpath.dirname(name) for name in names])
+    begin = shared if shared.endswith("/") else f"{shared}/"
+    return begin if shared and all(name.startswith(begin) for name in names) else ""
+
+
+def _below(cells: Sequence[str], last: Sequence[str]) -> Iterator[Sequence[str]]:
+    """A row for each entry of the last column; the first one has the cells."""
+    yield (*cells, "".join(last[:1]))
+    for entry in last[1:]:
+        yield (*[""] * len(cells), entry)
+
+
+def _fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether each cell of a table has room on one line."""
+    from rich.cells import cell_len
+
+    widths = (max(map(cell_len, column)) for column in zip(columns, *rows, strict=True))
+    return (
+        sum(widths) + 3 * (len(columns) - 1) + 2 <= console().width
+    )  # three between columns, one on each side
 
 
 class Bar:

@@ -64,6 +64,7 @@ def parameters(network: nn.Module) -> int:
 class _Table:
     def __init__(self, network: nn.Module, shape: Sequence[int]) -> None:
         self.network, self.graph = network, graph(network, shape)
+        self.named = dict(network.named_parameters(remove_duplicate=False))
         self.counted: set[int] = set()  # ids of parameters that a row has
         self.sources: dict[fx.Node, tuple[str, ...]] = {}  # which rows a value comes from
 
@@ -103,7 +104,7 @@ class _Table:
         """The parameter that a step fetches, where it does."""
         if node.op != "get_attr":
             return None
-        return dict(self.network.named_parameters(remove_duplicate=False)).get(str(node.target))
+        return self.named.get(str(node.target))
 
     def hands_on(self, group: Group) -> bool:
         """One of several outputs is picked."""

@@ -55,6 +55,44 @@ def test_the_table_has_a_line_per_picture(cli, trained, pictures):
     assert len(lines) == 2 and "answer" in said.out
 
 
+def long_names(folder, pictures):
+    """The same picture under two long names."""
+    inside = folder / ("a folder of a name that is longer than most" * 2)
+    for name in ("first.png", "below/second.png"):
+        (inside / name).parent.mkdir(parents=True, exist_ok=True)
+        (inside / name).write_bytes((pictures / "3.png").read_bytes())
+    return inside
+
+
+def test_a_long_folder_is_said_once_above_the_table(cli, trained, pictures, tmp_path):
+    inside = long_names(tmp_path, pictures)
+    said = cli("predict", trained["a"], inside)
+    first, *rows = said.out.splitlines()
+    assert first == f"in {inside}/"
+    assert [row.split()[0] for row in rows[-3:-1]] == ["below/second.png", "first.png"]
+    assert max(map(len, rows)) <= 100 and str(inside) not in "".join(rows)
+
+
+def test_names_without_a_common_folder_stay_whole_where_they_are_too_long(
+    cli, trained, pictures, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    long = long_names(tmp_path, pictures).relative_to(tmp_path) / "first.png"
+    for top in (1, 3):
+        said = cli("predict", trained["a"], long, pictures / "1.png", "--top", top)
+        assert any(f" {long} " in line for line in said.out.splitlines())
+        assert any(f" {pictures / '1.png'} " in line for line in said.out.splitlines())
+
+
+def test_what_comes_next_stands_below_where_it_does_not_fit_beside(cli, trained, pictures, monkeypatch):
+    (answer,) = cli("predict", trained["a"], pictures / "3.png", "--json", "--top", 9).json["predictions"]
+    said = cli("predict", trained["a"], pictures / "3.png", "--top", 9)
+    lines = [line.split() for line in said.out.splitlines()[4:] if line.strip()]
+    ranked = [[row["class"], f"{row['p']:.4f}"] for row in answer["top"]]
+    assert said.out.startswith(f"in {pictures}/\n")
+    assert lines == [["3.png", *ranked[0], *ranked[1]], *ranked[2:]]
+
+
 def test_what_cannot_be_read_is_named_and_the_others_are_answered(cli, trained, pictures, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG and then nothing")
     files = (tmp_path / "broken.png", pictures / "1.png", tmp_path / "absent.png")

@@ -106,7 +106,9 @@ def test_it_tells_what_was_reached_and_what_to_do_next(cli, tmp_path):
     assert f"accuracy {100 * right / items:.2f} %" in said.out and f"{items - right:,} mistakes" in said.out
     assert str(run / "report.html") in said.out
     following = said.out.partition("Try next:")[2].split("\n")
-    assert len([line for line in following if line.startswith("  hubel ")]) == 3
+    commands = [line.strip() for line in following if line.startswith("  hubel ")]
+    assert commands[0] == f"hubel explain {run}" and len(set(commands)) == 3
+    assert commands[1:] == ["hubel data digits -o pictures.png", "hubel train digits --network lenet5"]
     assert (run / "report.html").is_file()
 
 

@@ -88,6 +88,37 @@ def test_arrays_are_brought_to_the_shape_too(tmp_path):
     assert np.array_equal(data.train.inputs, np.pad(x[rows], ((0, 0), (1, 2), (0, 1)))[:, None])
 
 
+def test_some_of_a_part_are_spread_over_it_without_decoding_the_others(tmp_path, monkeypatch):
+    data = Dataset(
+        open_source(tree(tmp_path, zoo("a", "b"))), Preprocess("picture", (1, 6, 6), "pad"), seed=1
+    )
+    whole = data.test.inputs
+    found = Dataset(data.source, data.preprocess, seed=1)
+    decoded = []
+    picture = Preprocess.picture
+    monkeypatch.setattr(Preprocess, "picture", lambda self, file: decoded.append(file) or picture(self, file))
+    assert len(whole) == 4 and np.array_equal(found.some("test", 2), whole[[0, 3]]) and len(decoded) == 2
+    assert np.array_equal(found.some("test", 9), whole) and found._ready == {}
+    (tmp_path / data.test.items[0]).write_bytes(b"no picture any more")
+    assert np.array_equal(found.some("test", 2), whole[[3]])
+
+
+def test_some_of_arrays_are_as_in_their_part(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (20, 5, 7), np.uint8)
+    idx(tmp_path / "train-images-idx3-ubyte", x)
+    idx(tmp_path / "train-labels-idx1-ubyte", np.arange(20, dtype=np.uint8) % 2)
+    source = open_source(tmp_path)
+    data = Dataset(source, Preprocess.to_fit("picture", source.shape, (1, 8, 8)))
+    whole = data.train.inputs
+    assert np.array_equal(data.some("train", 3), whole[[0, (len(whole) - 1) // 2, -1]])
+    (tmp_path / "rows.csv").write_text(
+        "a,b,label\n" + "".join(f"{k},{-k},{'xy'[k % 2]}\n" for k in range(20))
+    )
+    turned = Dataset(open_source(tmp_path / "rows.csv"), Preprocess("vector", (2,), columns=("b", "a")))
+    assert np.array_equal(turned.some("train", 99), turned.train.inputs)
+    assert np.array_equal(turned.some("train", 1)[0], turned.train.inputs[0])
+
+
 def test_pictures_do_not_go_into_a_network_for_numbers(tmp_path):
     source = open_source(tree(tmp_path / "pets", zoo("a", "b")))
     with pytest.raises(InputError, match=r"pets holds pictures, but the network takes vectors"):
