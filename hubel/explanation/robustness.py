@@ -92,7 +92,7 @@ def curve(
     inputs, labels = inputs[asked], labels[asked]
     if not len(inputs):
         raise InputError(
-            "there is no picture to attack: name data with labels, and with other classes than the target's"
+            "there is nothing to attack: name data with labels, and with more than the target's class"
         )
     wanted = sorted({0.0, *map(float, sizes)})
     fell, met = [], []
