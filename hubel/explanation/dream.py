@@ -24,20 +24,25 @@ from hubel.run import Run
 class Dreaming:
     """How a picture is raised.
 
-    steps: of Adam, on the waves   lr: of a wave, where waves of deviation 1 fill the scale from black to white
+    steps: of Adam, on the waves; 0: 256, but 128 where a side has more than 64 pixels
+    lr: of a wave, where waves of deviation 1 fill the scale from black to white
     smooth: how strongly total variation pulls, against 1 of what is raised
-    jitter: at most, as a share of the longer side   turn: degrees at most   scaling: by 1 ± that at most
+    jitter: at most, as a share of the longer side, and two pixels; 0: none
+    turn: degrees at most   scaling: by 1 ± that at most
     views: of the picture, a step; 0: as many as cost little, 1 to 8   seed: of the start and the views
     """
 
-    steps: int = 256
+    steps: int = 0
     lr: float = 0.05
-    smooth: float = 0.3
-    jitter: float = 1 / 14  # two pixels of 28, sixteen of 224
+    smooth: float = 0.1
+    jitter: float = 1 / 28  # eight pixels of 224; two at least
     turn: float = 10.0
     scaling: float = 0.1
     views: int = 0
     seed: int = 0
+
+    def steps_of(self, height: int, width: int) -> int:
+        return self.steps or (256 if max(height, width) <= 64 else 128)
 
     def views_of(self, height: int, width: int) -> int:
         return self.views or max(1, min(8, 128 * 128 // (height * width)))
@@ -62,16 +67,17 @@ def dream(
         raised = Objective(run, target)
         height, width = size or run.preprocess.shape[1:]
         raised.check(height, width)
-        canvas, began = _start(raised, (height, width), how, generator)
+        canvas, began = _start(raised, (height, width), generator)
         optimizer = torch.optim.Adam([canvas.waves], lr=how.lr)
-        for step in range(1, how.steps + 1):
-            x = canvas.picture()                                                # (1, C, H, W)
+        steps = how.steps_of(height, width)
+        for step in range(1, steps + 1):
+            x = canvas.picture()  # (1, C, H, W)
             value, up = raised_as_seen(raised, x, how, generator)
             optimizer.zero_grad()
-            x.backward(how.smooth * unit(roughening(x)) - unit(up))            # downhill, as Adam goes
+            x.backward(how.smooth * unit(roughening(x)) - unit(up))  # downhill, as Adam goes
             optimizer.step()
             if watch:
-                watch(Moment(step, how.steps, x.detach()[0], value))
+                watch(Moment(step, steps, x.detach()[0], value))
         with torch.no_grad():
             found = canvas.picture()
             return Dream(target, found[0].numpy(), began, raised(found).item())  # fmt: skip
@@ -84,8 +90,8 @@ def raised_as_seen(
     x = x.detach().requires_grad_(True)
     height, width = x.shape[2:]
     seen = views(
-        x, how.views_of(height, width), generator,
-        jitter=how.jitter * max(height, width), turn=how.turn, scaling=how.scaling,
+        x, raised.ground, how.views_of(height, width), generator,
+        jitter=max(2.0, how.jitter * max(height, width)) if how.jitter else 0.0, turn=how.turn, scaling=how.scaling,
     )  # fmt: skip
     value = raised(seen).mean()
     return value.item(), torch.autograd.grad(value, x)[0]
@@ -97,14 +103,11 @@ def roughening(x: Tensor) -> Tensor:
     return torch.autograd.grad(total_variation(x).sum(), x)[0]
 
 
-def _start(
-    raised: Objective, size: tuple[int, int], how: Dreaming, generator: torch.Generator
-) -> tuple[Canvas, float]:
+def _start(raised: Objective, size: tuple[int, int], generator: torch.Generator) -> tuple[Canvas, float]:
     """Waves to which the target answers somehow, and what it answers to them."""
     preprocess, target = raised.run.preprocess, raised.target
-    ground = torch.tensor(preprocess.mean or (0.5,) * preprocess.shape[0])
     for _ in range(TRIES):
-        canvas = Canvas((preprocess.shape[0], *size), ground, generator)
+        canvas = Canvas.drawn((preprocess.shape[0], *size), raised.ground, generator)
         began, up = raised.slope(canvas.picture())
         if up.any():
             return canvas, began

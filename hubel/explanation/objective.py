@@ -1,4 +1,4 @@
-"""What a dream raises: the logit of a class, a map of a layer, or a whole layer; asked of pictures of any size."""
+"""What a dream raises: a class, a map of a layer, or a whole layer; asked of pictures of any size."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from hubel.run import Run
 class Target:
     """What is to be raised.
 
-    number: a class, whose logit is raised; else
-    layer, map: of a map its mean; of a layer of which no map is named half the mean of its squares (Deep Dream's)
+    number: a class, whose log-odds are raised: its logit less the log-sum-exp of all others', log p/(1-p). The logit
+    alone is raised most by pictures that raise others', too
+    layer, map: else; of a map its mean, of a layer of which no map is named half the mean of its squares (Deep Dream's)
     """
 
     name: str
@@ -54,7 +55,9 @@ Watch = Callable[[Moment], None]
 def classes_of(run: Run, names: Sequence[str] = ()) -> list[Target]:
     """Targets by class names or numbers; all classes where none is named. Raises UnknownName, with all names."""
     if run.task != "classify":
-        raise InputError(f"{run.network.name} answers with numbers and has no classes: name --layer and --map")
+        raise InputError(
+            f"{run.network.name} answers with numbers and has no classes: name --layer and --map"
+        )
     numbers = classes_named(run, names) if names else range(len(run.classes))
     return [Target(f"class {run.classes[k]}", k) for k in numbers]
 
@@ -101,11 +104,18 @@ class Objective:
 
     def __call__(self, x: Tensor) -> Tensor:
         if self.front is None:
-            return self.run.model(x)[:, self.target.number]
+            logits = self.run.model(x)  # (N, K)
+            others = [k for k in range(logits.shape[1]) if k != self.target.number]
+            return logits[:, self.target.number] - logits[:, others].logsumexp(1)
         y = self.front(self.run.model.normalized(x))  # (N, O, ...)
         if self.target.map is None:
             return y.flatten(1).square().mean(1) / 2
         return y[:, self.target.map].flatten(1).mean(1)
+
+    @property
+    def ground(self) -> Tensor:
+        """(C,) the mean colour of the data that was learnt from; grey where nobody knows."""
+        return torch.tensor(self.run.preprocess.mean or (0.5,) * self.run.preprocess.shape[0])
 
     def slope(self, x: Tensor) -> tuple[float, Tensor]:
         """The mean over N pictures, and its gradient, as x."""

@@ -22,40 +22,56 @@ COLOURS = (
     (0.1190, 0.1723, 0.1226),
     (0.0906, 0.1226, 0.2112),
 )
-CONTRAST = 4.0  # the sigmoid's slope at one half is 1/4: a small change of a colour stays as large as it is
-LEAST, MOST = 0.02, 0.98  # how near to black and white a start may lie; beyond, the sigmoid hardly answers
+CONTRAST = 4.0  # the sigmoid's slope at one half is 1/4: so a small change of a colour is as large as it says
+LEAST, MOST = (
+    0.02,
+    0.98,
+)  # how near to black and white a first guess may lie; beyond, the sigmoid hardly answers
 
 
 class Canvas:
-    """A picture that is learnt through its waves: x = sigmoid(4 M z + logit(ground)), z = the waves' sum.
+    """A picture that is learnt through its waves: x = sigmoid(4 M z + logit(ground)), z = the sum of the waves.
 
-    waves: (2, C, H, W//2+1), real and imaginary parts of the spectrum of z, each in units of 1/frequency: where these
-    are drawn with deviation 1, z has deviation 1 and the power of photographs, 1/f².
-    M: the square root of the colours' covariance, for three channels where `colours` says so; else 1/4
-    ground: (C,) in 0..1, the colour where z is 0
+    waves: (2, C, H, W//2+1), real and imaginary parts of the spectrum of z, in units of 1/frequency: where these are
+    drawn with deviation 1, z has deviation 1 and the power of photographs, 1/f².
+    M: the square root of the colours' covariance for three channels, else 1   ground: (C,) in 0..1, where z is 0
     """
 
-    def __init__(
-        self, shape: tuple[int, int, int], ground: Tensor, generator: torch.Generator, *, spread: float = 0.1,
-        colours: bool = True,
-    ) -> None:  # fmt: skip
+    def __init__(self, shape: tuple[int, int, int], ground: Tensor) -> None:
         channels, height, width = shape
         self.size = (height, width)
         self.scale = one_over_f(height, width)
-        drawn = torch.randn(2, channels, *self.scale.shape, generator=generator)
-        self.waves = (spread * drawn).requires_grad_(True)
-        self.mixing = torch.tensor(COLOURS) if colours and channels == 3 else torch.eye(channels) / CONTRAST
+        self.mixing = CONTRAST * (torch.tensor(COLOURS) if channels == 3 else torch.eye(channels))
         self.ground = ground.clamp(LEAST, MOST).logit().view(channels, 1, 1)
+        self.waves = torch.zeros(2, channels, *self.scale.shape, requires_grad=True)
+
+    @staticmethod
+    def drawn(
+        shape: tuple[int, int, int], ground: Tensor, generator: torch.Generator, spread: float = 0.1
+    ) -> Canvas:
+        """Waves drawn at random, of deviation `spread`."""
+        made = Canvas(shape, ground)
+        made.waves = (spread * torch.randn(made.waves.shape, generator=generator)).requires_grad_(True)
+        return made
+
+    @staticmethod
+    def of(x: Tensor) -> Canvas:
+        """The waves of a picture, (C, H, W) in 0..1: what is blacker than LEAST or whiter than MOST becomes these."""
+        made = Canvas((x.shape[0], x.shape[1], x.shape[2]), torch.full((x.shape[0],), 0.5))
+        z = torch.einsum("dc,chw->dhw", torch.linalg.inv(made.mixing), x.clamp(LEAST, MOST).logit())
+        waves = torch.fft.rfft2(z, norm="ortho") / made.scale
+        made.waves = torch.stack([waves.real, waves.imag]).requires_grad_(True)
+        return made
 
     def flat(self) -> Tensor:
         """z: (C, H, W), before colours and the sigmoid"""
-        spectrum = torch.complex(self.waves[0], self.waves[1]) * self.scale
-        return torch.fft.irfft2(spectrum, s=self.size, norm="ortho")
+        return torch.fft.irfft2(
+            torch.complex(self.waves[0], self.waves[1]) * self.scale, s=self.size, norm="ortho"
+        )
 
     def picture(self) -> Tensor:
         """(1, C, H, W) in 0..1, with a gradient to the waves"""
-        mixed = torch.einsum("dc,chw->dhw", CONTRAST * self.mixing, self.flat())
-        return torch.sigmoid(mixed + self.ground)[None]
+        return torch.sigmoid(torch.einsum("dc,chw->dhw", self.mixing, self.flat()) + self.ground)[None]
 
 
 def frequencies(height: int, width: int) -> Tensor:
@@ -86,10 +102,11 @@ def total_variation(x: Tensor) -> Tensor:
 
 
 def views(
-    x: Tensor, count: int, generator: torch.Generator, *, jitter: float, turn: float, scaling: float
-) -> Tensor:
-    """(1, C, H, W) -> (count, C, H, W): the picture shifted, turned and scaled at random; bilinear, borders reflected.
+    x: Tensor, ground: Tensor, count: int, generator: torch.Generator, *, jitter: float, turn: float, scaling: float
+) -> Tensor:  # fmt: skip
+    """(1, C, H, W) -> (count, C, H, W): the picture shifted, turned and scaled at random, bilinear.
 
+    ground: (C,), the colour that lies around it
     jitter: at most so many pixels along each axis   turn: at most so many degrees   scaling: by 1 ± that at most
     """
     N, C, H, W = count, *x.shape[1:]
@@ -101,5 +118,6 @@ def views(
         torch.stack([cos, -sin * H / W, 2 * jitter / W * drawn[2]], 1),
         torch.stack([sin * W / H, cos, 2 * jitter / H * drawn[3]], 1),
     ]
-    grid = F.affine_grid(torch.stack(rows, 1), [N, C, H, W], align_corners=False)     # (N, H, W, 2)
-    return F.grid_sample(x.expand(N, -1, -1, -1), grid, padding_mode="reflection", align_corners=False)  # fmt: skip
+    grid = F.affine_grid(torch.stack(rows, 1), [N, C, H, W], align_corners=False)  # (N, H, W, 2)
+    ground = ground.view(1, C, 1, 1)
+    return F.grid_sample((x - ground).expand(N, -1, -1, -1), grid, align_corners=False) + ground  # fmt: skip

@@ -81,9 +81,10 @@ class Parts:
         made.output(copied[end])
         return self._module(made, self.traces[False])
 
-    def giving(self, names: Sequence[str]) -> nn.Module:
+    def giving(self, names: Sequence[str], *, answer: bool = True) -> nn.Module:
         """From the network's input to (its output, the output of each of these layers), in use.
 
+        answer: without it only the layers' outputs are given, and nothing behind the last of them is run
         Each is as the layer gave it, also where the next one works in place, and lies on the way to the output:
         torch.autograd.grad of anything that follows, by a layer's output, is what it is in the network.
         """
@@ -97,6 +98,9 @@ class Parts:
             elif step.node in wanted:
                 kept[wanted[step.node]] = node
                 copied[step.node] = made.call_method("clone", (node,))
+                if not answer and len(kept) == len(wanted):
+                    made.output(tuple(kept[name] for name in names))
+                    break
         return self._module(made, self.traces[False])
 
     def behind(self, layer: str, *, training: bool = False) -> nn.Module | None:

@@ -99,11 +99,11 @@ class StyleTransfer(nn.Module):
         self.conv_out = Unit(32, 3, 9, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv3(self.conv2(self.conv1(255 * x)))             # (N, 128, ⌈⌈H/2⌉/2⌉, ⌈⌈W/2⌉/2⌉)
+        y = self.conv3(self.conv2(self.conv1(255 * x)))  # (N, 128, ⌈⌈H/2⌉/2⌉, ⌈⌈W/2⌉/2⌉)
         for number in range(1, BLOCKS + 1):
             y = self.get_submodule(f"res{number}")(y)
-        y = self.conv_out(self.up2(self.up1(y)))                    # (N, 3, H to H+3, W to W+3)
-        y = y[:, :, : x.shape[2], : x.shape[3]]                     # (N, 3, H, W)
+        y = self.conv_out(self.up2(self.up1(y)))  # (N, 3, H to H+3, W to W+3)
+        y = y[:, :, : x.shape[2], : x.shape[3]]  # (N, 3, H, W)
         return ((150 * y.tanh() + 127.5) / 255).clamp(0, 1)  # fmt: skip
 
 
@@ -128,7 +128,9 @@ def painter(said: str) -> StyleTransfer:
     """
     path, name = Path(said), said.removeprefix("style_")
     if path.is_dir() and not (path / ARCHIVE).is_file():
-        raise InputError(f"the folder {path} holds no {ARCHIVE}: name one that does, or {' or '.join(STYLES)}")
+        raise InputError(
+            f"the folder {path} holds no {ARCHIVE}: name one that does, or {' or '.join(STYLES)}"
+        )
     if path.exists():
         file = path / ARCHIVE if path.is_dir() else path
     else:
