@@ -27,7 +27,7 @@ Question = Annotated[Asked, Depends(asked)]
 def router(service: Service) -> APIRouter:
     """The routes of one run; the app has them under /v1 and under /v1/models/{name}."""
     routes = APIRouter(tags=["opened"])
-    ready = _Ready()
+    ready = _Ready(service)
 
     @routes.get("/network")
     def of_network(served: One) -> Response:
@@ -52,7 +52,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/cell")
     async def of_cell(said: Question) -> Response:
-        """How one number came about. layer: its name; index: [map, row, column], or [number] where there are no maps."""
+        """How one number came about. layer: its name; index: [map, row, column], or [number] without maps."""
         layer, index = _needed(said, "layer"), _index(said)
         return await _told(ready, said, lambda opened, looked: cells.answered(opened, looked, layer, index))
 
@@ -69,7 +69,10 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/attacks")
     async def of_attacks(said: Question) -> Response:
-        """What changes the answer. target: a class; method: fgsm, pgd, targeted with eps; without, the smallest change."""
+        """What changes the answer: the smallest change that is found, towards `target` if it is named.
+
+        method: fgsm, pgd or targeted instead, which change each pixel by `eps` at most
+        """
         target, method = said_class(said, "target"), said.text("method")
         eps = said.number("eps", 0.0, 0.0, 1.0) if "eps" in said.options else None
         steps, seed = said.whole("steps", 40, 1, 200), said.whole("seed", 0, 0, 2**31)
@@ -85,7 +88,7 @@ def router(service: Service) -> APIRouter:
         label: Annotated[str | None, Query(alias="class", description="A class, by name or number.")] = None,
         layer: str | None = None,
         map: Annotated[int | None, Query(ge=0, le=2**31)] = None,  # noqa: A002
-        steps: Annotated[int, Query(ge=1, le=1000)] = questions.STEPS,
+        steps: Annotated[int, Query(ge=1, le=512)] = questions.STEPS,
         seed: Annotated[int, Query(ge=0, le=2**31)] = 0,
     ) -> Response:
         """The picture that raises a class, or a map of a layer."""
@@ -93,7 +96,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/lessons")
     async def of_lessons(said: Question) -> Response:
-        """The loss and its gradients. class: the true one; steps: a list of learning rates; gradients: layers in full."""
+        """The loss and its gradients. class: the true one; steps: learning rates; gradients: layers shown in full."""
         label = said_class(said, "class")
         if label is None:
             raise Refused(422, "option", "class must name the true class: the loss is measured against it")
@@ -108,11 +111,12 @@ def router(service: Service) -> APIRouter:
 class _Ready:
     """The opened network of each served run, made when it is first asked for."""
 
-    def __init__(self) -> None:
-        self.lock, self.made = threading.Lock(), dict[str, Opened]()
+    def __init__(self, service: Service) -> None:
+        self.locks = {name: threading.Lock() for name in service.models}
+        self.made: dict[str, Opened] = {}
 
     def of(self, served: Served) -> Opened:
-        with self.lock:
+        with self.locks[served.name]:
             if served.name not in self.made:
                 self.made[served.name] = Opened(served.run)
             return self.made[served.name]

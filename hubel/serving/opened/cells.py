@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hubel.definitions import Node
-from hubel.definitions.windows import Grid, grid, row
+from hubel.definitions.windows import grid, row
 from hubel.errors import InputError
 from hubel.replay.cells import Cell, Read, cell, receptive
 from hubel.replay.cells.record import Asked, plain, pointed_at
@@ -37,25 +37,29 @@ def answered(opened: Opened, looked: Looked, layer: str, index: Sequence[int]) -
             f"the layer {layer} is {tuple(row_.output)} and has no cell {at}: numbers are counted from 0"
         )
     node = node_of(opened, looked, layer)
-    made = cell(node, (0, *at))
-    if node.name.partition(":")[0] != step_of(
-        layer, opened.steps
-    ):  # dropout in use, and what else hands on what it got
-        made = handed_on(node, made)
     return {
-        **told(made),
+        **arithmetic(node, at, step_of(layer, opened.steps)),
         "layer": layer,
-        "index": list(at),
-        "given": given(node, (0, *at)) if made.operation else {},
         "sees": sees(opened, looked, layer, node, at),
     }
+
+
+def arithmetic(node: Node, at: Sequence[int], step: str | None = None) -> dict[str, Any]:
+    """What a reader needs to work the cell out: the numbers that go in, and the settings. at: without the batch axis
+
+    step: its name; where the node is another's, the layer only hands on what it was given
+    """
+    made = cell(node, (0, *at))
+    if step is not None and node.name.partition(":")[0] != step:
+        return {**told(handed_on(node, made)), "index": list(at), "given": {}}
+    return {**told(made), "index": list(at), "given": given(node, (0, *at))}
 
 
 def node_of(opened: Opened, looked: Looked, layer: str) -> Node:
     """What stands for that layer on a tape."""
     name = step_of(layer, opened.steps)
-    if name is None:
-        raise InputError(f"the layer {layer} cannot be replayed by itself")
+    if name is None or opened.layer(layer).type == "Parameter":
+        raise InputError(f"{layer} is no step that computes: its numbers are weights, as training left them")
     if opened.small:
         return opened.replayed(looked).layers[name]
     known = {
@@ -135,14 +139,15 @@ def of_cell(value: np.ndarray, index: Sequence[int], node: Node) -> float | None
 
 
 def padding_of(asked: Asked) -> list[tuple[int, int]]:
-    x, stride = asked["x"], asked["stride"]
-    stride = asked["kernel"] if stride is None else stride
-    over: Grid = (
-        grid("", x.shape[2:], asked["kernel"], stride, asked["padding"], 1, ceil=asked["ceil"])
+    """Of an average pooling, before and after along each axis."""
+    x, stride = asked["x"], asked["kernel"] if asked["stride"] is None else asked["stride"]
+    around = (asked["kernel"], stride, asked["padding"], 1)
+    over = (
+        grid("", x.shape[2:], *around, ceil=asked["ceil"])
         if x.ndim == 4
-        else row("", x.shape[2], asked["kernel"], stride, asked["padding"], 1, ceil=asked["ceil"])
+        else row("", x.shape[2], *around, ceil=asked["ceil"])
     )
-    return [tuple(p) for p in over.padding][-(x.ndim - 2) :]  # type: ignore[misc]
+    return list(over.padding)[-(x.ndim - 2) :]
 
 
 def sees(opened: Opened, looked: Looked, layer: str, node: Node, at: Sequence[int]) -> dict[str, Any]:

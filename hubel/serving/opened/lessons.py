@@ -56,7 +56,7 @@ def answered(
     path.append(_told(opened, loss, logits, true))
     return {
         "label": run.classes[true], "path": path,
-        "layers": [_layer(opened, name, values, weights, first, slopes, name in maps) for name in shown],
+        "layers": [_layer(name, values, weights, first, slopes, name in maps) for name in shown],
         "next": _next(giving, weights, slopes, entered, true),
     }  # fmt: skip
 
@@ -96,7 +96,7 @@ def _told(opened: Opened, loss: float, logits: np.ndarray, true: int) -> dict[st
 
 
 def _layer(
-    opened: Opened, name: str, values: Mapping[str, tuple[Tensor, Tensor | None]], weights: Mapping[str, Tensor],
+    name: str, values: Mapping[str, tuple[Tensor, Tensor | None]], weights: Mapping[str, Tensor],
     first: Mapping[str, Tensor], slopes: Mapping[str, Tensor], shown: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """The length of the gradient at each map and of each kernel, and how far the kernels have moved."""

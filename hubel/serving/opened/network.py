@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hubel.errors import UnknownName
+from hubel.errors import InputError, UnknownName
 from hubel.explanation.inside import Inside
 from hubel.metrics import softmax
 from hubel.replay import Program, Replay
@@ -189,7 +189,12 @@ def entered(looked: Looked, exact: bool) -> dict[str, Any]:
     x = looked.x[0]
     if x.ndim == 3 and not exact:
         levels = (x * 255).round().astype(np.uint8)
-        data = {**packed(x, x), "low": 0.0, "high": 1.0, "data": base64.b64encode(levels.tobytes()).decode("ascii")}
+        data = {
+            **packed(x, x),
+            "low": 0.0,
+            "high": 1.0,
+            "data": base64.b64encode(levels.tobytes()).decode("ascii"),
+        }
     else:
         data = packed(as_maps(x), x, exact)
     return {"name": INPUT, "first": 0, "step": 1, **data}
@@ -280,19 +285,16 @@ def kernels_shape(opened: Opened, name: str) -> list[int] | None:
 
 def kernel(opened: Opened, name: str, number: int) -> dict[str, Any]:
     """The kernel of one map: (C, U, V) weights in float32. Raises UnknownName, InputError."""
-    from hubel.errors import InputError
-
     opened.layer(name)
     shape = kernels_shape(opened, name)
     if shape is None:
-        raise InputError(
-            f"the layer {name} has no kernels; ask for one of {', '.join(n for n in opened.names if kernels_shape(opened, n))}"
-        )
+        others = ", ".join(n for n in opened.names if kernels_shape(opened, n))
+        raise InputError(f"the layer {name} has no kernels; ask for one of {others}")
     if not 0 <= number < shape[0]:
         raise InputError(f"the layer {name} has kernels 0 to {shape[0] - 1}, not {number}")
     module = opened.groups[name].module
     assert module is not None
-    weights = module.weight.detach().float().numpy()[number]  # type: ignore[operator, union-attr]
+    weights = module.weight.detach().float().numpy()[number]  # type: ignore[operator]
     bias = getattr(module, "bias", None)
     return {
         "layer": name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,7 +42,7 @@ def working(opened: Opened, seed: int = 0) -> Iterator[Run]:
 def explained(
     opened: Opened, looked: Looked, method: str, label: str | None, contrast: str | None, layer: str | None
 ) -> dict[str, Any]:
-    """label: whose evidence, the answer's where None   contrast: rather than which   layer: of the methods that take one
+    """label: whose evidence, the answer's where None   contrast: rather than which   layer: of Grad-CAM
 
     heat is (H, W) float32 in units of the logit, of the picture's size.
     """
@@ -62,8 +64,6 @@ def explained(
 
 def methods(opened: Opened) -> list[str]:
     """Those that the network allows and that need nothing that is not installed."""
-    import importlib.util
-
     if opened.run.task != "classify" or importlib.util.find_spec("captum") is None:
         return []
     known = [
@@ -107,9 +107,11 @@ def changed(
             logits = model((x + way * (after - x)).clamp(0, 1)).numpy()
     moved = (after - x).numpy()[0]
     last = int(logits[-1].argmax())
+    before, last_picture = looked.x[0], after.numpy()[0]
     return {
-        "method": method or ("deepfool" if wanted is None else "targeted"), "before": packed(looked.x[0], looked.x[0], exact=True),
-        "after": packed(after.numpy()[0], after.numpy()[0], exact=True), "largest": float(np.abs(moved).max()),
+        "method": method or ("deepfool" if wanted is None else "targeted"),
+        "before": packed(before, before, exact=True), "after": packed(last_picture, last_picture, exact=True),
+        "largest": float(np.abs(moved).max()),
         "length": float(np.sqrt(np.square(moved).sum())),
         "changed": last == wanted if wanted is not None else last != answer,
         "way": [told(opened.run, row) for row in logits],
@@ -146,12 +148,10 @@ def dreamt(
         found = dream(run, target, Dreaming(steps=steps, seed=seed))
         with torch.no_grad():
             logits = run.model(torch.from_numpy(found.picture)[None])[0].numpy()
-    import base64
-
     picture = (found.picture.clip(0, 1) * 255).round().astype(np.uint8)
-    shown = base64.b64encode(png(picture)).decode("ascii")
+    shown, values = base64.b64encode(png(picture)).decode("ascii"), picture / np.float32(255)
     return {
-        "of": found.target.name, "picture": shown, "pixels": packed(picture / np.float32(255), picture / np.float32(255)),
+        "of": found.target.name, "picture": shown, "pixels": packed(values, values, exact=True),
         "began": found.began, "value": found.value, "answer": told(opened.run, logits),
     }  # fmt: skip
 

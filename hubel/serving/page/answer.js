@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { make, options, wait } from "./dom.js";
 import * as draw from "./draw.js";
-import { digits, share, t } from "./i18n.js";
+import { share, t } from "./i18n.js";
 
 const BARS = 10;
 
@@ -185,8 +185,7 @@ export class Dream {
     wait(this.out, t("loading"));
     try {
       const found = await api.post(`${view.base}/dreams?${new URLSearchParams({ ...what, seed: this.seed })}`, {});
-      const shape = found.pixels.shape, values = api.numbers(found.pixels);
-      const full = values.map((v) => found.pixels.low * 255 + v * (found.pixels.high - found.pixels.low));
+      const shape = found.pixels.shape, full = api.numbers(found.pixels).map((v) => 255 * v);
       const canvas = draw.enlarge(draw.picture(full, shape), make("canvas", { className: "large" }), 280, Math.round((280 * shape[1]) / shape[2]));
       const wanted = "class" in what ? view.facts.classes[what.class] : t("mapOf", what);
       const p = Math.max(...found.answer.probabilities ?? [0]);
@@ -205,5 +204,3 @@ export class Dream {
     }
   }
 }
-
-export { digits };

@@ -15,11 +15,12 @@ export class CellPanel {
     Object.assign(this, { root, begin, asked: 0 });
   }
 
-  empty() {
+  // samples: how many pictures there are to show one of
+  empty(samples) {
     const step = (n, key) => make("li", {}, make("i", { ariaHidden: "true" }, String(n)), make("span", {}, make("b", {}, t(key)), ` ${t(`${key}t`)}`));
     this.root.replaceChildren(
       make("ol", { className: "how" }, step(1, "how1"), step(2, "how2"), step(3, "how3")),
-      make("button", { className: "main", type: "button", onclick: this.begin, id: "example" }, t("example")),
+      ...(samples ? [make("button", { className: "main", type: "button", onclick: this.begin, id: "example" }, t("example"))] : []),
     );
   }
 
@@ -157,20 +158,27 @@ function steps(cell, value) {
 // A sign that stays with the grid that follows it.
 const joined = (text, table) => make("div", { className: "joined" }, make("span", { className: "sign", ariaHidden: "true" }, text), table);
 
+// A table of numbers on their colours. Small numbers are all written in one power of ten, which the name says.
 function grid(name, values, shape, most, inside = null, won = null) {
   const [rows, columns] = shape.length === 2 ? shape : [1, shape[0]];
+  const power = most > 0 && (most < 0.1 || most >= 1000) ? Math.floor(Math.log10(most)) : 0;
+  const written = (v) => {
+    if (v === null) return "−∞";
+    const scaled = v / 10 ** power, text = scaled.toFixed(Math.abs(scaled) >= 100 ? 0 : Math.abs(scaled) >= 10 ? 1 : 2);
+    const short = Number(text) === 0 ? "0" : columns > 4 ? text.replace("0.", ".") : text;
+    return short.replace("-", "−");
+  };
   const body = Array.from({ length: rows }, (_, i) =>
     make("tr", {}, ...Array.from({ length: columns }, (_, j) => {
       const n = i * columns + j, v = values[n];
       const out = inside && !inside[n];
-      const td = make("td", { className: [out ? "padding" : "", n === won ? "won" : ""].join(" ").trim() }, digits(v, 2));
+      const td = make("td", { className: [out ? "padding" : "", n === won ? "won" : ""].join(" ").trim(), title: digits(v, 7) }, written(v));
       if (!out) Object.assign(td.style, { background: colour(v, most), color: inkOn(v, most) });
-      td.title = digits(v, 7);
       return td;
     })),
   );
-  const table = make("table", { className: `grid ${columns > 4 ? "tight" : ""}` }, make("caption", {}, name), make("tbody", {}, ...body));
-  return table;
+  const caption = make("caption", {}, name, ...(power ? [" ·10", make("sup", {}, String(power).replace("-", "−"))] : []));
+  return make("table", { className: `grid ${columns > 4 ? "tight" : ""}` }, caption, make("tbody", {}, ...body));
 }
 
 // A bar per channel, up for what adds and down for what takes away; a click shows that channel.

@@ -2,7 +2,7 @@
 
 const TEXTS = {
   en: {
-    network: "Network", compare: "Compare with", nothing: "–", docs: "For programs", theme: "Light or dark",
+    network: "Network", compare: "Compare with", nothing: "–", docs: "API", theme: "Light or dark",
     language: "中文", picture: "Your picture", answer: "The answer",
     padLabel: "Drawing area. With the keyboard: arrow keys move the pen, hold Space to draw.",
     hintInk: "Draw a digit here", hintPicture: "Drop or paste a picture, or draw",
@@ -37,7 +37,7 @@ const TEXTS = {
     trueClass: "This is really", learnStart: "Say what the picture truly shows: how wrong is the network, and what would one step of learning change?",
     loss: "loss", lossText: "loss −ln p = {loss}, with p = {p}", rate: "learning rate {rate}", step: "Step", back: "Take it back", reset: "Start over",
     wouldBe: "one step would make p {p}", gradients: "How strongly each layer pulls: |∂L/∂map| and |∂L/∂kernel|", layer: "layer", maps: "maps", kernels: "kernels",
-    stepsTaken: "{n} steps on a copy; the network itself stays as it is", moved: "moved {p}",
+    stepsTaken: "steps so far: {n}, on a copy; the network itself stays as it is", moved: "moved {p}",
     gradientOf: "gradient of the maps of {layer}",
     samples: "Pictures of the test set", worst: "its worst mistakes", any: "any", truth: "really {label}", says: "says {answer}", noSamples: "The test set of this run is not on this machine.", more: "More",
     take: "Take the picture", noCamera: "There is no camera that may be used: {why}",
@@ -48,7 +48,7 @@ const TEXTS = {
     wrong: "Wrong? It is", thanks: "Kept, thank you.",
   },
   zh: {
-    network: "网络", compare: "对比", nothing: "–", docs: "编程接口", theme: "浅色或深色",
+    network: "网络", compare: "对比", nothing: "–", docs: "接口", theme: "浅色或深色",
     language: "English", picture: "你的图片", answer: "网络的回答",
     padLabel: "绘图区。键盘操作：方向键移动画笔，按住空格键画线。",
     hintInk: "在这里写一个数字", hintPicture: "拖入或粘贴图片，也可以画",

@@ -1,6 +1,6 @@
 // The page: one picture, one network (or two), and the questions about them.
 
-import { bars, Change, Dream, order, Why } from "./answer.js";
+import { bars, Change, Dream, Why } from "./answer.js";
 import * as api from "./api.js";
 import { CellPanel } from "./cell.js";
 import { by, make, options } from "./dom.js";
@@ -37,7 +37,7 @@ async function start() {
   words();
   try {
     const { models, broken } = await api.get("/v1/models");
-    page.models = models;
+    page.kept = (await api.get("/v1/feedback")).kept;
     options(by("model"), models.map((m) => [m.name, m.name]), models[0].name);
     options(by("other"), [["", t("nothing")], ...models.map((m) => [m.name, m.name])], "");
     by("comparing").hidden = models.length < 2;
@@ -58,6 +58,7 @@ async function openModels() {
     const frame = make("div", { className: "frame" }, root);
     const title = make("div", { className: "title" }, make("b", {}, one.name), make("span", {}, `${one.network} · ${t("parameters", { n: one.parameters.toLocaleString() })}`));
     const mine = facts.length > 1 ? make("div", { className: "bars" }) : null;
+    if (mine && one.task === "classify") bars(mine, one.classes, null);
     frame.prepend(title, ...(mine ? [mine] : []));
     by("networks").append(frame);
     const made = new NetworkView(root, `/v1/models/${encodeURIComponent(one.name)}`, one, { pointed, chosen, zoomed, failed });
@@ -127,6 +128,7 @@ const live = api.latest(async () => {
     }
     if (page.views.length > 1) compared();
     showSeen();
+    if (view().answer.class) askTruth(view().answer);
     settled();
   } catch (e) {
     failed(e);
@@ -145,11 +147,12 @@ function settled() {
 }
 
 function nothing() {
+  by("feedback").hidden = true;
   page.views.forEach((one) => one.forget());
   by("verdict").textContent = "";
   panels.cell.shown = null;
   panels.cell.asked++;
-  panels.cell.empty();
+  panels.cell.empty(view()?.facts.samples);
   if (view()) {
     bars(by("bars"), view().facts.classes, null);
     for (const one of page.views) if (one.mine) bars(one.mine, one.facts.classes, null);
@@ -181,6 +184,23 @@ function showAnswer(answer) {
   }
   bars(by("bars"), classes, answer.probabilities, page.truth);
   by("verdict").replaceChildren(make("b", {}, answer.class), make("span", {}, t("sure", { p: share(answer.p) })));
+}
+
+// Where the service keeps corrections, people may say what the picture really is.
+function askTruth(answer) {
+  const box = by("feedback"), { classes } = view().facts, body = view().item?.body;
+  box.hidden = !page.kept || !body;
+  if (box.hidden) return;
+  const select = options(make("select", { id: "truth" }), [["", t("nothing")], ...classes.map((name) => [name, name])], "");
+  select.onchange = async () => {
+    try {
+      await api.post(`${view().base}/feedback`, { ...body, label: select.value, ...(select.value === answer.class ? {} : { answer: answer.class }) });
+      box.replaceChildren(make("p", { className: "small", role: "status" }, t("thanks")));
+    } catch (e) {
+      failed(e);
+    }
+  };
+  box.replaceChildren(make("label", { className: "pick" }, make("span", {}, t("wrong")), select));
 }
 
 function compared() {
@@ -303,7 +323,7 @@ async function zoomed(from, layer, map) {
 
 function buildPanels() {
   panels.cell.shown = null;
-  panels.cell.empty();
+  panels.cell.empty(view()?.facts.samples);
   for (const name of ["why", "change", "dream", "learn"]) {
     if (view().facts.task === "classify") panels[name].build();
     else by(`tab-${name}`).replaceChildren();
@@ -415,8 +435,7 @@ function wire() {
   document.addEventListener("keydown", (e) => e.key === "Escape" && by("panel").classList.remove("open"));
 }
 
+if (innerWidth >= 720) by("panel").classList.add("open");
 const theme = localStorage.getItem("hubel-theme");
 if (theme) document.documentElement.dataset.theme = theme;
 start();
-
-export { order };

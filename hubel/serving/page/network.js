@@ -7,7 +7,7 @@ import { asMaps, onBefore, onInput } from "./fields.js";
 import { digits, number, t } from "./i18n.js";
 
 const AT_ONCE = 300_000; // numbers up to which all maps come in one answer
-const SHOWN = { small: 64, large: 32, numbers: 128 }; // maps of a layer, before "all" is pressed
+const SHOWN = { small: 64, large: 18, numbers: 128 }; // maps of a layer, before "all" is pressed
 const SIDE = 56; // cells of a map's longer side that are shown
 
 export class NetworkView {
@@ -162,7 +162,7 @@ export class NetworkView {
     const version = this.version;
     const whole = this.parts.some((part) => part.whole);
     const named = this.all ? {} : { layers: ["input", ...this.rows.slice(1).filter((_, n) => this.parts[n + 1].near).map((row) => row.name)] };
-    const found = await api.post(`${this.base}/maps`, { ...item.body, ...named, side: SIDE, count: this.all ? SHOWN.numbers : SHOWN.numbers });
+    const found = await api.post(`${this.base}/maps`, { ...item.body, ...named, side: SIDE, count: SHOWN.numbers });
     if (version !== this.version) return null;
     this.take(found, version);
     if (!this.all || whole) this.fill();

@@ -130,7 +130,7 @@ export class Pad {
 
   draw(context) {
     const { width, height } = this;
-    const onBlack = this.ink !== null || !this.coloured;
+    const onBlack = this.ink !== null || !this.coloured || this.picture; // the margins of a picture are black to the network, too
     context.fillStyle = onBlack ? "#000" : "#fff";
     context.fillRect(0, 0, width, height);
     if (this.picture) {
