@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,12 +55,14 @@ def explain(
     without_answers = method is not None and not methods.method(method).answers
     given = found(run, weights, features=without_answers, quiet=json_)
     name = method or _usual(given.run)
+    question = Question(
+        layer, map_, tuple(classes or ()), top, contrast, check, seed, answers=given.answers
+    )  # fmt: skip
+    methods.must_take(name, question)
     chosen = asked_about(given.run, methods.method(name).needs, pictures or [], items, seed)
     kept = Kept(arrays=json_)
     with show.bar(name, "steps", quiet=json_) as bar:
-        question = Question(
-            layer, map_, tuple(classes or ()), top, contrast, check, seed, bar.advance, given.answers
-        )
+        question = replace(question, progress=bar.advance)
         findings = kept.passing(methods.function(name)(given.run, chosen.items, question))
         first = list(islice(findings, 1))  # what is wrong shows here, before a folder is made
         page = None

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hubel.errors import InputError
 from hubel.explanation import drawing
 from hubel.explanation.drawing import Scale, Tile
 from hubel.explanation.filters import first_kernels
@@ -84,8 +83,6 @@ class Found:
 
 def explain(run: Run, items: Sequence[Item], question: Question) -> Iterator[Finding]:
     """One finding. items: the pictures whose spectra are averaged; none for the run's train part."""
-    if question.layer is not None:
-        raise InputError("--method frequency is of the first layer alone: leave --layer out")
     kernels = first_kernels(run)
     data, where = pictures(run, items, question.seed)
     before = after = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from hubel.errors import UnknownName
+from hubel.errors import InputError, UnknownName
 from hubel.explanation.finding import Finding, Item, Question
 from hubel.run import Run
 
@@ -24,6 +24,7 @@ class Method:
     needs: "picture", its findings are of single items; "data", of many together; "either", of the network, with or
         without items
     answers: whether it asks for the evidence of a class, so that the network must have its last layer
+    takes: which fields of a Question it heeds, beside the seed
     """
 
     title: str
@@ -32,23 +33,39 @@ class Method:
     needs: Literal["picture", "data", "either"] = "picture"
     named: bool = False
     answers: bool = False
+    takes: tuple[str, ...] = ()
 
 
-def _why(title: str, summary: str) -> Method:
-    return Method(title, summary, "attribution:explain", named=True, answers=True)
+def _why(title: str, summary: str, *also: str) -> Method:
+    takes = ("classes", "top", "contrast", "check", *also)
+    return Method(title, summary, "attribution:explain", named=True, answers=True, takes=takes)
 
 
+# Fields of a Question as the command line calls them.
+OPTIONS = {
+    "layer": "--layer",
+    "map": "--map",
+    "classes": "--class",
+    "top": "--top",
+    "contrast": "--contrast",
+    "check": "--check",
+}
+MAPS = ("layer", "map")
 METHODS = {
-    "maps": Method("Feature maps", "the maps of every layer", "maps:explain"),
-    "filters": Method("Filters", "first-layer kernels; by --layer what excites maps most", "filters:explain", "either"),
-    "embed": Method("Embedding", "many items in two dimensions, by their last features", "embed:explain", "data"),
+    "maps": Method("Feature maps", "the maps of every layer", "maps:explain", takes=MAPS),
+    "filters": Method(
+        "Filters", "first-layer kernels; by --layer what excites maps most", "filters:explain", "either", takes=MAPS
+    ),
+    "embed": Method(
+        "Embedding", "many items in two dimensions, by their last features", "embed:explain", "data", takes=("layer",)
+    ),
     "frequency": Method("Frequencies", "what the first layer lets pass", "frequency:explain", "either"),
     "saliency": _why("Saliency", "size of the gradient at each pixel"),
     "input-x-gradient": _why("Input × gradient", "gradient times pixel"),
     "integrated-gradients": _why("Integrated gradients", "gradients added up on the way from black"),
     "occlusion": _why("Occlusion", "what the answer loses where a patch is covered"),
-    "grad-cam": _why("Grad-CAM", "where the last maps speak for the class"),
-    "guided-grad-cam": _why("Guided Grad-CAM", "Grad-CAM with the detail of guided gradients"),
+    "grad-cam": _why("Grad-CAM", "where the last maps speak for the class", "layer"),
+    "guided-grad-cam": _why("Guided Grad-CAM", "Grad-CAM with the detail of guided gradients", "layer"),
     "deeplift": _why("DeepLIFT", "contributions against black, where the network allows"),
 }  # fmt: skip
 
@@ -58,6 +75,15 @@ def method(name: str) -> Method:
     if name not in METHODS:
         raise UnknownName("method", name, METHODS)
     return METHODS[name]
+
+
+def must_take(name: str, question: Question) -> None:
+    """Raises InputError where something is asked that the method would pass over."""
+    usual = Question()
+    for field, option in OPTIONS.items():
+        if field not in method(name).takes and getattr(question, field) != getattr(usual, field):
+            takers = ", ".join(other for other, known in METHODS.items() if field in known.takes)
+            raise InputError(f"--method {name} takes no {option}: leave it out, or ask by {takers}")
 
 
 def function(name: str) -> Asked:

@@ -117,6 +117,12 @@ def test_what_cannot_be_read_is_named_and_the_others_are_shown(cli, run, picture
         ),
         (("--method", "maps", "--items", "9999"), "--items 9999: the test part has 359 items, 0 to 358"),
         (("--method", "maps", "--items", "1", "."), "one of the two"),
+        (
+            ("--method", "maps", "--class", "3"),
+            "--method maps takes no --class: leave it out, or ask by saliency",
+        ),
+        (("--method", "saliency", "--map", "3"), "takes no --map: leave it out, or ask by maps, filters"),
+        (("--method", "frequency", "--layer", "features.0"), "--method frequency takes no --layer"),
         (("--top", "0"), "--top must be at least 1, got 0"),
     ],
 )
