@@ -36,7 +36,9 @@ PHOTOS = {"rotate": 0.0, "scale": 0.0, "shift": 0.0, "flip": True, "mirror": Tru
 HINTS: dict[str, dict[str, Any]] = {
     # Clothes ask for more maps at full size than digits do.
     "fashion-mnist": {"network": "fast-pictures", "fast-pictures": {**PHOTOS, "crop": 2, "epochs": 10}},
-    "cifar10": {"fast-pictures": {**PHOTOS, "crop": 4}},
+    "cifar10": {
+        "network": "strong-pictures", "strong-pictures": {**PHOTOS, "crop": 2}, "fast-pictures": {**PHOTOS, "crop": 4},
+    },
 }
 
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from hubel.training.engine import Engine
     from hubel.training.loop import Epoch, Trainer
 
+FIRST_LOOK = 2000  # items of the train part that a network may adapt its fresh weights to
 SAVE_EVERY = 5.0  # seconds between two savings of unfinished weights: short runs pay nothing for them
 Progress = Callable[[int, int], None]
 
@@ -131,6 +132,7 @@ class Job:
         return joined(train, found.items)
 
     def _build(self, preprocess: Preprocess, train: Any, val: Any) -> None:
+        import numpy as np
         import torch
 
         from hubel.data.augment import Augment, principal_components
@@ -154,6 +156,10 @@ class Job:
         network = self.card.build()
         if self.start:
             self.told = self.start.put(network, self.card)
+        elif hasattr(network, "adapt"):  # fresh weights that follow from the data, as whitening kernels do
+            look = train.inputs[:: max(1, len(train.inputs) // FIRST_LOOK)]  # of all classes, however they are sorted
+            pixels = torch.from_numpy(look.astype(np.float32) / 255)
+            network.adapt(self.card.wrap(network).normalized(pixels))
         augment = None
         if self.source.kind == "picture":
             components = principal_components(train.inputs) if recipe.colour_pca else ()

@@ -67,6 +67,12 @@ ZOO: dict[str, Entry] = {
         "the default for all other pictures, seen at up to 128 pixels", within(8, 128), COLOUR, bf16=True, few=EVERYTHING,
         year=2026,
     ),
+    "strong-pictures": Entry(
+        "strong:StrongPictures", (3, 32, 32), 1_972_802, "ours",
+        "for small colour pictures, where accuracy counts more than time", within(9, 64),
+        {**COLOUR, "epochs": 10, "weight_decay": 1e-3}, bf16=True, few=EVERYTHING,
+        year=2026, small={"input": (3, 9, 11), "width": 0.125, "classes": 5},
+    ),
     "mlp": Entry(
         "mlp:MLP", (1, 28, 28), 79_510, "Rumelhart, Hinton, Williams 1986, doi:10.1038/323533a0",
         "fully connected layers; one neuron with --hidden none", as_it_is,

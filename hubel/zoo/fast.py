@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hubel.errors import ShapeError
 
 
-def _unit(
+def unit(
     before: int, after: int, kernel: int = 3, stride: int = 1, padding: int = 1, *, pool: bool = False
 ) -> list[nn.Module]:
     """conv - (pool) - norm - ReLU. No bias: the norm has one."""
@@ -37,9 +37,9 @@ class Fast(nn.Module):
         channels, *sides = input
         maps, kernel, stride, padding = stem
         self._check(sides, stem, len(widths))
-        layers = _unit(channels, maps, kernel, stride, padding)  # (N, 32, 12, 12) of a 28x28 picture
+        layers = unit(channels, maps, kernel, stride, padding)  # (N, 32, 12, 12) of a 28x28 picture
         for wide in widths:
-            layers += _unit(maps, wide, pool=True) + _unit(wide, wide)  # (N, 32, 6, 6), (N, 64, 3, 3)
+            layers += unit(maps, wide, pool=True) + unit(wide, wide)  # (N, 32, 6, 6), (N, 64, 3, 3)
             maps = wide
         self.features = nn.Sequential(*layers)
         self.pool = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())  # (N, 64)
@@ -68,7 +68,8 @@ class Fast(nn.Module):
             )
 
 
-def _times(widths: Sequence[int], factor: float) -> list[int]:
+def times(widths: Sequence[int], factor: float) -> list[int]:
+    """Each width by the factor, at least 1."""
     return [max(1, round(maps * factor)) for maps in widths]
 
 
@@ -77,7 +78,7 @@ class FastDigits(Fast):
 
     def __init__(self, classes: int = 10, input: Sequence[int] = (1, 28, 28), width: float = 1.0) -> None:  # noqa: A002
         stem = (16, 5, 2, 0) if min(input[1:]) >= 16 else (16, 3, 1, 1)
-        super().__init__(classes, input, stem, _times((32, 64), width))
+        super().__init__(classes, input, stem, times((32, 64), width))
 
 
 class FastPictures(Fast):
@@ -85,4 +86,4 @@ class FastPictures(Fast):
 
     def __init__(self, classes: int = 10, input: Sequence[int] = (3, 32, 32), width: float = 1.0) -> None:  # noqa: A002
         stem = (16, 5, 2, 2) if min(input[1:]) > 40 else (16, 3, 1, 1)
-        super().__init__(classes, input, stem, _times((32, 64, 128), width))
+        super().__init__(classes, input, stem, times((32, 64, 128), width))
