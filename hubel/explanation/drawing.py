@@ -27,6 +27,7 @@ DIVERGING = (
     (214, 96, 77),
     (140, 18, 40),
 )
+FOR, AGAINST = (240, 60, 30), (40, 110, 245)  # of overlays: bright, to be seen on black as on white
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def enlarged(image: Image.Image, side: int) -> Image.Image:
 def overlaid(
     under: Image.Image, heat: np.ndarray, strength: float = 0.7, top: float | None = None
 ) -> Image.Image:
-    """(h, w) heat, coloured by sign, over a grey copy of the picture; where there is none the picture stays clear.
+    """(h, w) heat over a grey copy of the picture: red for, blue against; where there is none the picture stays clear.
 
     heat of another size than the picture is brought to it, bilinearly   top: the value of the full colour; by
     default the largest
@@ -101,11 +102,11 @@ def overlaid(
         grid = Image.fromarray(heat.astype(np.float32))
         heat = np.asarray(grid.resize(under.size, Image.Resampling.BILINEAR))
     most = float(np.abs(heat).max(initial=0)) if top is None else top
-    share = np.clip(heat / most, -1, 1) if most > 0 else np.zeros_like(heat)
+    share = (np.clip(heat / most, -1, 1) if most > 0 else np.zeros_like(heat))[..., None]
     grey = np.asarray(under.convert("L").convert("RGB"), np.float32)
-    opaque = strength * np.sqrt(np.abs(share))[..., None]  # the root: weak evidence is seen, too
-    # From half way up the scale, as its pale middle would only veil the picture.
-    colour = coloured(np.sign(share) * (0.5 + np.abs(share) / 2), -1, 1, DIVERGING)
+    # Evidence for and against is spread thinly: the root shows the weak, too. A map of one sign would veil everything.
+    opaque = strength * (np.sqrt(np.abs(share)) if (share < 0).any() else share)
+    colour = np.where(share < 0, np.array(AGAINST), np.array(FOR))
     return Image.fromarray(((1 - opaque) * grey + opaque * colour).round().astype(np.uint8))
 
 
@@ -163,10 +164,10 @@ def tiled(tiles: Sequence[Tile], columns: int | None = None, *, gap: int = 8, si
     under = line if any(t.note for t in tiles) else 0
     rows = -(-len(tiles) // columns)
     deep = over + h + under
-    made = Image.new("RGB", (columns * (w + gap) - gap, rows * (deep + gap) - gap), PAPER)
+    made = Image.new("RGB", (columns * (w + gap) - gap + 2, rows * (deep + gap) - gap + 2), PAPER)
     pen = ImageDraw.Draw(made)
     for n, tile in enumerate(tiles):
-        x, y = n % columns * (w + gap), n // columns * (deep + gap)
+        x, y = 1 + n % columns * (w + gap), 1 + n // columns * (deep + gap)
         left, top = x + (w - tile.image.width) // 2, y + over
         made.paste(tile.image, (left, top))
         box = (left - 1, top - 1, left + tile.image.width, top + tile.image.height)

@@ -3,7 +3,8 @@
 Deletion and insertion, Petsiuk, Das, Saenko 2018 (RISE), section 4.1: pixels go, or come, in the order of their
 evidence; the area under the answer is small, or large, where that order is right. Pixels that are gone have the mean
 colour of the training data; those that are to come, a blur of the picture (of a vector: that mean as well). The same
-in R random orders is chance.
+in R random orders is chance. Scattered holes spoil a photograph sooner than one hole of the same size, wherever it is;
+so the same evidence moved elsewhere, R times, is a second measure: it has the grain of the true one, and not its place.
 
 The sanity check of Adebayo et al. 2018: weights are spoilt layer by layer from the head down; evidence that stays as
 it was says nothing of what was learnt. They are shuffled within each parameter, where the paper draws them anew: so
@@ -27,7 +28,7 @@ from hubel.run import Run, at_once
 from hubel.zoo.parts import Parts
 
 STEPS = 20  # in which all pixels go or come
-REPEATS = 10  # random orders
+REPEATS = 6  # random orders, and places that the evidence is moved to
 BLUR = 1 / 8  # of the longer side: standard deviation of the blur
 DEPTHS = 6  # of spoilt weights, from the head alone to all
 
@@ -39,13 +40,15 @@ class Curves:
     """The answer while pixels go (deletion) or come (insertion), for N pictures.
 
     shares: (S,) of the pixels that are gone or there   followed: (N, S), in the order of evidence
-    random: (R, N, S), in random orders   the answer: a class's probability; with a contrast p of A among A and B
+    random: (R, N, S), in random orders   moved: (R, N, S), by the evidence moved elsewhere, around the edges
+    The answer is a class's probability; with a contrast that of A among A and B.
     """
 
     kind: Kind
     shares: np.ndarray
     followed: np.ndarray
     random: np.ndarray
+    moved: np.ndarray
 
     @property
     def area(self) -> np.ndarray:
@@ -58,9 +61,13 @@ class Curves:
         return np.trapezoid(self.random, self.shares)
 
     @property
-    def gain(self) -> np.ndarray:
-        """(N,): by how much the area is better than the mean of random orders; > 0 is better."""
-        gain = self.area - self.random_areas.mean(0)
+    def moved_areas(self) -> np.ndarray:
+        """(R, N)"""
+        return np.trapezoid(self.moved, self.shares)
+
+    def gain(self, areas: np.ndarray) -> np.ndarray:
+        """(N,): by how much the area is better than the mean of `areas`, (R, N); > 0 is better."""
+        gain = self.area - areas.mean(0)
         return -gain if self.kind == "deletion" else gain
 
 
@@ -74,30 +81,38 @@ def curves(
     """
     inputs = torch.as_tensor(x, dtype=torch.float32)
     weights = asked(run, len(inputs), targets, contrast)
-    cells = heat.reshape(len(heat), -1)
     rng = np.random.default_rng(seed)
     shares = np.linspace(0, 1, STEPS + 1)
+    orders = [_ordered(heat, rng)]
+    orders += [_ordered(np.zeros_like(heat), rng) for _ in range(repeats)]
+    orders += [_ordered(np.stack([_moved(row, rng) for row in heat]), rng) for _ in range(repeats)]
     with asking(run, seed), torch.no_grad():
         gone = mean(run, inputs.to(run.model.mean.device)).cpu()
         to_come = blurred(inputs) if inputs.dim() == 4 else gone
         before, after = (inputs, gone) if kind == "deletion" else (to_come, inputs)
-        orders = [np.stack([_order(row, rng) for row in cells])]
-        orders += [
-            rng.permuted(np.tile(np.arange(cells.shape[1]), (len(cells), 1)), axis=1) for _ in range(repeats)
-        ]
-        found = [_along(run, before, after, order, shares, weights) for order in orders]
-    return Curves(kind, shares, found[0], np.stack(found[1:]))
+        found = np.stack([_along(run, before, after, order, shares, weights) for order in orders])
+    return Curves(kind, shares, found[0], found[1 : 1 + repeats], found[1 + repeats :])
 
 
-def _order(heat: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    drawn = rng.permutation(len(heat))
-    return drawn[np.argsort(-heat[drawn], kind="stable")]
+def _ordered(heat: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(N, …) -> (N, P): places of cells by their heat, the largest first; equal ones by chance."""
+    cells = heat.reshape(len(heat), -1)
+    drawn = rng.permuted(np.tile(np.arange(cells.shape[1]), (len(cells), 1)), axis=1)
+    by_heat = np.argsort(-np.take_along_axis(cells, drawn, 1), axis=1, kind="stable")
+    return np.take_along_axis(drawn, by_heat, 1)
+
+
+def _moved(heat: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """By at least a quarter of each side; what leaves at one edge comes in at the other."""
+    least = [-(-side // 4) for side in heat.shape]
+    by = [int(rng.integers(q, max(q, side - q) + 1)) for q, side in zip(least, heat.shape, strict=True)]
+    return np.roll(heat, by, tuple(range(heat.ndim)))
 
 
 def _along(
     run: Run, before: Tensor, after: Tensor, order: np.ndarray, shares: np.ndarray, weights: Tensor
 ) -> np.ndarray:
-    """(N, S): the answer where the first cells of each picture, in its order, come from `after`, others from `before`."""
+    """(N, S): the answer where the first cells of each picture, in its order, come from `after`, else from `before`."""
     rank = torch.from_numpy(np.argsort(order, 1)).view(len(before), *_spread(before))
     count = order.shape[1]
     pictures = [
