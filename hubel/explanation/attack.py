@@ -140,7 +140,7 @@ def curve_finding(found: Curve, name: str, about: str) -> Finding:
     """The curve as a picture. name: of what was attacked"""
     rows = found.to_dict()["levels"]
     numbers = {f"accuracy at {amount(row['eps'], found.attack.eps)}": row["accuracy"] for row in rows}
-    image = Image.open(io.BytesIO(drawn(found))).convert("RGB")
+    image = framed(Image.open(io.BytesIO(drawn(found))).convert("RGB"), 12)
     arrays = {key: np.array([row[key] for row in rows], np.float32) for key in ("eps", "accuracy")}
     return Finding(
         "robustness", f"Accuracy of {name} against {found.attack.method}", image, about, numbers, arrays
@@ -185,7 +185,7 @@ def drawn(found: Curve) -> bytes:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(PALE)
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=144, metadata={"Software": "hubel"})
+    figure.savefig(out, format="png", dpi=120, metadata={"Software": "hubel"})
     return out.getvalue()
 
 

@@ -99,7 +99,7 @@ class Recipe:
     adversarial_eps: float = setting(8 / 255, ADVERSARIAL, "largest change of a pixel, of the full scale; by default 0.3 for one channel, 8/255 for colour")
     adversarial_steps: int = setting(7, ADVERSARIAL, "gradient steps of pgd per batch; each costs about as much as a step of learning")
     adversarial_step: float = setting(0.0, ADVERSARIAL, "length of one, of the full scale; 0 = 2.5 eps / steps, of fgsm 1.25 eps")
-    adversarial_warmup: float = setting(0.0, ADVERSARIAL, "share of all steps in which eps rises from 0")
+    adversarial_warmup: float = setting(0.3, ADVERSARIAL, "share of all steps in which eps rises from 0, as a network that meets all of it at once may learn nothing")
 
     mirror: bool = setting(False, ANSWER, "answer with the mean over a picture and its mirror image")
     # fmt: on
