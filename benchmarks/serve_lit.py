@@ -1,6 +1,6 @@
 """The same network behind LitServe, which batches: the peer of serve_race.py, in an environment of its own.
 
-    MODEL=model.onnx BATCH=32 WAIT=0.002 python serve_lit.py PORT
+MODEL=model.onnx BATCH=32 WAIT=0.002 python serve_lit.py PORT
 """
 
 import io
@@ -39,6 +39,15 @@ class Digits(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    api = Digits(max_batch_size=int(os.environ.get("BATCH", "32")), batch_timeout=float(os.environ.get("WAIT", "0.002")))
+    api = Digits(
+        max_batch_size=int(os.environ.get("BATCH", "32")),
+        batch_timeout=float(os.environ.get("WAIT", "0.002")),
+    )
     server = litserve.LitServer(api, accelerator="cpu", fast_queue=os.environ.get("FAST", "") == "1")
-    server.run(host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", generate_client_file=False, access_log=False)
+    server.run(
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        log_level="warning",
+        generate_client_file=False,
+        access_log=False,
+    )

@@ -1,6 +1,6 @@
 """A digit's answer over HTTP as tutorials write it: FastAPI, Pillow, ONNX Runtime. The peer of serve_race.py.
 
-    MODEL=model.onnx uvicorn serve_plain:app
+MODEL=model.onnx uvicorn serve_plain:app
 """
 
 import io

@@ -83,12 +83,16 @@ class Load:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run")
     parser.add_argument("--litserve", metavar="PYTHON", help="an interpreter that has litserve")
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", help="a Markdown document into which the result is written: docs/measured.md")
+    parser.add_argument(
+        "--out", help="a Markdown document into which the result is written: docs/measured.md"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -115,8 +119,21 @@ def digits(run: str) -> bytes:
 def peers(run: str, place: Path, litserve: str | None) -> list[Peer]:
     model = {"MODEL": str(place / "model.onnx")}
     ours = [sys.executable, "-m", "hubel", "serve", run, "--port", "PORT"]
-    plain = [sys.executable, "-m", "uvicorn", "serve_plain:app", "--port", "PORT", "--no-access-log", "--app-dir", str(HERE)]
-    found = [Peer("hubel serve", "/v1/predictions", ours, {}), Peer("FastAPI + ONNX Runtime", "/predict", plain, model)]
+    plain = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "serve_plain:app",
+        "--port",
+        "PORT",
+        "--no-access-log",
+        "--app-dir",
+        str(HERE),
+    ]
+    found = [
+        Peer("hubel serve", "/v1/predictions", ours, {}),
+        Peer("FastAPI + ONNX Runtime", "/predict", plain, model),
+    ]
     if litserve:
         lit = [litserve, str(HERE / "serve_lit.py"), "PORT"]
         found.append(Peer("LitServe, batches of 32", "/predict", lit, model))
@@ -138,7 +155,10 @@ def race(
                 load = wrk(port, script, seconds, CONNECTIONS)
                 loads[peer.name].append(load)
                 idle[peer.name] = min(idle.get(peer.name, 9.0), wrk(port, script, 2, 1).p50)
-            print(f"round {number}  {peer.name:24} {load.requests:8,.0f} requests/s  p99 {1e3 * load.p99:6.1f} ms", flush=True)
+            print(
+                f"round {number}  {peer.name:24} {load.requests:8,.0f} requests/s  p99 {1e3 * load.p99:6.1f} ms",
+                flush=True,
+            )
             if load.bad:
                 raise SystemExit(f"{peer.name} gave {load.bad} answers other than 200")
     return loads, idle

@@ -27,7 +27,7 @@ def make_app(service: Service, rules: Rules | None = None) -> Door:
         openapi_url=None,
     )  # fmt: skip
     app.state.service = service
-    envelope.install(app)
+    envelope.install(app, service.metrics.refused)
     for part in (programs.router(), opened.router(service), feedback.router()):
         document.describe(part)
         app.include_router(part, prefix="/v1")

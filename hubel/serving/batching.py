@@ -126,8 +126,8 @@ class Batcher:
             batch.append(entry)
             size += entry.size
         self.at_work = batch
+        self._count.depth.set(self.depth)
         if batch:
-            self._count.size.observe(size)
             loop.run_in_executor(self._thread, self._work, batch, loop)
 
     def _work(self, batch: Sequence[Entry[Any]], loop: asyncio.AbstractEventLoop) -> None:
@@ -153,7 +153,9 @@ class Batcher:
         """Fill in the results of those entries of a batch whose pictures are `parts`."""
         if not parts:
             return
-        logits = self.work.logits(parts[0] if len(parts) == 1 else np.concatenate(parts))  # (N, K)
+        together = parts[0] if len(parts) == 1 else np.concatenate(parts)  # (N, C, H, W)
+        self._count.size.observe(len(together))
+        logits = self.work.logits(together)  # (N, K)
         plain, rows, start = [], [], 0
         for place, part in zip(places, parts, strict=True):
             finish = batch[place].finish

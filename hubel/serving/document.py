@@ -125,9 +125,8 @@ def describe(part: APIRouter) -> None:
         if route.path == "/samples/{id}":
             errors |= PICTURE
         good = route.status_code or 200
-        route.responses |= {status: _told(text) for status, text in errors.items()} | {
-            good: _told("The answer.")
-        }
+        route.responses.update({status: _told(text) for status, text in errors.items()})
+        route.responses[good] = _told("The answer.")
         if route.path == "/samples/{id}":
             route.responses[200]["content"]["image/png"] = BYTES
 

@@ -146,18 +146,16 @@ class Door:
             head = [(b"content-type", JSON.encode()), (b"content-length", str(len(answer)).encode()), *more]
             await sending({"type": "http.response.start", "status": status, "headers": head})
             await sending({"type": "http.response.body", "body": answer})
-        route = getattr(scope.get("route"), "path", "other")
+        route = label(scope)
         if route not in self._counts:
             self._counts[route] = self.metrics.answered(route)
         self._counts[route](told, time.perf_counter() - begin)
 
     def _refused(self, e: HubelError) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
-        if isinstance(e, Refused):
-            self.metrics.rejected.labels(e.reason).inc()
-            more = [(name.lower().encode(), value.encode()) for name, value in e.headers.items()]
-            return e.http_status, packed(None, e.http_status, str(e)), more
-        self.metrics.rejected.labels("picture").inc()
-        return e.http_status, packed(None, e.http_status, str(e)), []
+        self.metrics.refused(e)
+        more = e.headers.items() if isinstance(e, Refused) else ()
+        head = [(name.lower().encode(), value.encode()) for name, value in more]
+        return e.http_status, packed(None, e.http_status, str(e)), head
 
     def _check(self, scope: Any, headers: Headers) -> None:
         """Raises Refused: 421 for a name that is not ours, 403 for a stranger's page, 401 without the token."""
@@ -194,6 +192,19 @@ class Door:
         }  # fmt: skip
         await send({"type": "http.response.start", "status": 204, "headers": list(head.items())})
         await send({"type": "http.response.body", "body": b""})
+
+
+def label(scope: Any) -> str:
+    """The route as the document has it, never what the caller wrote: a label must not be invented."""
+    path: str = getattr(scope.get("route"), "path", "")
+    if not path:
+        return "other"
+    if path.startswith("/v1") or not scope["path"].startswith("/v1/"):
+        return path
+    of_one = scope["path"].startswith("/v1/models/")
+    return (
+        "/v1/models/{name}" if of_one else "/v1"
+    ) + path  # FastAPI tells an included route without its prefix
 
 
 def name_of(host: str) -> str:

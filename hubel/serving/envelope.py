@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -39,17 +39,18 @@ def error(e: HubelError) -> Response:
     return answer(None, e.http_status, str(e), getattr(e, "headers", None))
 
 
-def install(app: FastAPI) -> None:
-    """Have every error of the app answered in the envelope."""
-    app.add_exception_handler(HubelError, _ours)
+def install(app: FastAPI, refused: Callable[[HubelError], None]) -> None:
+    """Have every error of the app answered in the envelope. refused: told each of our own"""
+
+    async def ours(_: Request, e: Exception) -> Response:
+        assert isinstance(e, HubelError)
+        refused(e)
+        return error(e)
+
+    app.add_exception_handler(HubelError, ours)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_arguments)
     app.add_exception_handler(Exception, _bug)
-
-
-async def _ours(_: Request, e: Exception) -> Response:
-    assert isinstance(e, HubelError)
-    return error(e)
 
 
 async def _of_http(request: Request, e: Exception) -> Response:

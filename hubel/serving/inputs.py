@@ -181,6 +181,7 @@ async def _form(request: Request, limits: Limits) -> tuple[list[tuple[str, bytes
             fields[name] = value
         else:
             files.append((value.filename or name, await value.read()))
+    await form.close()
     return files, fields
 
 

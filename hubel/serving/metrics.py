@@ -8,6 +8,8 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from hubel.errors import HubelError
+
 FOLDER = (
     "PROMETHEUS_MULTIPROC_DIR"  # where several processes keep their numbers; set before this file is imported
 )
@@ -58,6 +60,10 @@ class Metrics:
             latency.observe(seconds)
 
         return count
+
+    def refused(self, e: HubelError) -> None:
+        """Count what turned a request away: a Refused by its own word, any other error as the picture's fault."""
+        self.rejected.labels(getattr(e, "reason", "picture" if e.http_status < 500 else "run")).inc()
 
     def text(self) -> bytes:
         """All numbers, of all processes."""
