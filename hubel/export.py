@@ -52,6 +52,15 @@ class Exported:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Samples:
+    """Items on which two programs are compared. what: they are   why: they are no real ones, "" where they are"""
+
+    inputs: np.ndarray
+    what: str
+    why: str = ""
+
+
 def export(run: Run, out: str | Path, *, opset: int = OPSET) -> Exported:
     """Write `run` to the new file `out`.
 
@@ -63,18 +72,18 @@ def export(run: Run, out: str | Path, *, opset: int = OPSET) -> Exported:
     out = Path(out)
     _check(run, out, opset)
     content = written(run, opset)
-    inputs, compared, note = _items(run)
-    difference, largest = differences(run, opened(content, out), inputs)
+    given = samples(run)
+    difference, largest = differences(run, opened(content, out), given.inputs)
     if not difference <= TOLERANCE * max(largest, LEAST):
         raise ArtifactError(
             f"ONNX Runtime's logits differ from PyTorch's by {difference:.2g}, where the largest is {largest:.2g} "
-            f"(on {compared}): this is a mistake of ours, and {out} was not written"
+            f"(on {given.what}): this is a mistake of ours, and {out} was not written"
         )
     write_atomically(out, content)
-    given, gives = _names(run)
+    takes, gives = _names(run)
     return Exported(
-        str(out), len(content), opset, given, ("N", *run.preprocess.shape), gives, ("N", run.card.outputs),
-        difference, largest, compared, note,
+        str(out), len(content), opset, takes, ("N", *run.preprocess.shape), gives, ("N", run.card.outputs),
+        difference, largest, given.what, given.why,
     )  # fmt: skip
 
 
@@ -112,22 +121,24 @@ def _names(run: Run) -> tuple[str, str]:
     )
 
 
-def _items(run: Run) -> tuple[np.ndarray, str, str]:
-    """A few items of the run's test part; noise where there is none. What they are, and why no real ones."""
+def samples(run: Run, most: int = TOGETHER) -> Samples:
+    """A few items of the run's test part; noise where there is none."""
     why = "public weights come without data"
     if run.data:
         try:
             data = run.dataset()
-            found = data.some("test", TOGETHER)
+            found = data.some("test", most)
             if len(found):
-                return np.resize(found, (TOGETHER, *found.shape[1:])), f"test {data.kind}s of {data.name}", ""
+                return Samples(
+                    np.resize(found, (most, *found.shape[1:])), f"test {data.kind}s of {data.name}"
+                )
             why = f"{data.name} has no test part that can be read"
         except HubelError as e:
             why = f"the run's data cannot be opened ({e})"
-    drawn, shape = np.random.default_rng(0), (TOGETHER, *run.preprocess.shape)
+    drawn, shape = np.random.default_rng(0), (most, *run.preprocess.shape)
     if run.preprocess.kind == "picture":
-        return drawn.integers(0, 256, shape, np.uint8), "noise", why
-    return drawn.standard_normal(shape, np.float32), "noise", why
+        return Samples(drawn.integers(0, 256, shape, np.uint8), "noise", why)
+    return Samples(drawn.standard_normal(shape, np.float32), "noise", why)
 
 
 def _check(run: Run, out: Path, opset: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -156,7 +157,7 @@ class Moving(nn.Module):
         self.kernel = nn.Parameter(torch.randn(4, 3, 3, 3))
 
     def forward(self, x):  # (N, 3, 5, 6)
-        x = F.conv2d(x, (self.kernel * 2)[1:], padding=1, groups=1)
+        x = F.relu(F.conv2d(x, (self.kernel * 2)[1:], padding=1)) - torch.sigmoid(x).tanh() + torch.relu(x)
         x = F.avg_pool2d(x.flip(2, 3) - x / 2, (3, 1), 1, (1, 0))
         tokens = x.transpose(1, 2).reshape(x.shape[0], -1, 6)  # (N, 15, 6)
         tokens = torch.cat([tokens, self.token.expand(x.shape[0], -1, -1)], 1)  # (N, 16, 6)
@@ -380,6 +381,13 @@ def test_a_file_answers_as_its_run(digits, tmp_path):
     mine, its = model.predict([picture], top=10)[0], digits.predict([picture], top=10)[0]
     assert mine.answer == its.answer and [c for c, _ in mine.top] == [c for c, _ in its.top]
     assert model.logits(inputs[:0]).shape == (0, 10)
+
+
+def test_answering_names_the_extra_too(digits, monkeypatch):
+    content = written(digits)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InputError, match=r'answering by an ONNX file needs onnxruntime, .*"\.\[onnx\]"'):
+        opened(content, Path("x.onnx"))
 
 
 def test_files_of_others_and_damaged_ones_are_refused(digits, tmp_path):

@@ -282,10 +282,11 @@ MODULES: dict[type[nn.Module], Rule] = {
 FUNCTIONS: dict[Any, Rule] = {
     operator.add: _as("Add"), operator.sub: _as("Sub"), operator.mul: _as("Mul"), operator.truediv: _as("Div"),
     operator.neg: _as("Neg"), operator.getitem: _select, getattr: _attribute_of, torch.tanh: _as("Tanh"),
+    torch.sigmoid: _as("Sigmoid"), torch.relu: _as("Relu"), F.relu: lambda w, x, inplace=False: w.add("Relu", x),  # noqa: ARG005
     torch.cat: _cat, F.conv2d: conv2d, F.avg_pool2d: avg_pool2d, F.scaled_dot_product_attention: _attention,
 }  # fmt: skip
 METHODS: dict[str, Rule] = {
     "flatten": _reshape, "view": _reshape, "reshape": _reshape, "unsqueeze": _reshape, "expand": _expand,
     "permute": _permute, "transpose": _transpose, "flip": _flip, "sum": _sum,
-    "square": lambda w, x: w.add("Mul", x, x),
+    "square": lambda w, x: w.add("Mul", x, x), "relu": _as("Relu"), "sigmoid": _as("Sigmoid"), "tanh": _as("Tanh"),
 }  # fmt: skip

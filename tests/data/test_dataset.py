@@ -14,6 +14,14 @@ def parted(root, *parts, classes=("a", "b"), each=4):
     return tree(root, {f"{p}/{k}": v for p in parts for k, v in zoo(*classes, each=each).items()})
 
 
+def of_arrays(root, x):
+    """(N, h, w) as an IDX file of two classes, seen at 8x8."""
+    idx(root / "train-images-idx3-ubyte", x)
+    idx(root / "train-labels-idx1-ubyte", np.arange(len(x), dtype=np.uint8) % 2)
+    source = open_source(root)
+    return Dataset(source, Preprocess.to_fit("picture", source.shape, (1, 8, 8)))
+
+
 def test_counts_need_no_decoding(tmp_path):
     tree(tmp_path, {f"{c}/{n}.png": b"no picture" for c in "ab" for n in range(10)})
     data = Dataset(open_source(tmp_path), AS_IS, seed=3)
@@ -80,10 +88,7 @@ def test_pictures_are_brought_to_the_shape_that_is_asked_for(tmp_path):
 
 def test_arrays_are_brought_to_the_shape_too(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (20, 5, 7), np.uint8)
-    idx(tmp_path / "train-images-idx3-ubyte", x)
-    idx(tmp_path / "train-labels-idx1-ubyte", np.arange(20, dtype=np.uint8) % 2)
-    source = open_source(tmp_path)
-    data = Dataset(source, Preprocess.to_fit("picture", source.shape, (1, 8, 8)))
+    data = of_arrays(tmp_path, x)
     rows = [int(i[-5:]) for i in data.train.items]
     assert np.array_equal(data.train.inputs, np.pad(x[rows], ((0, 0), (1, 2), (0, 1)))[:, None])
 
@@ -104,11 +109,7 @@ def test_some_of_a_part_are_spread_over_it_without_decoding_the_others(tmp_path,
 
 
 def test_some_of_arrays_are_as_in_their_part(tmp_path):
-    x = np.random.default_rng(0).integers(0, 256, (20, 5, 7), np.uint8)
-    idx(tmp_path / "train-images-idx3-ubyte", x)
-    idx(tmp_path / "train-labels-idx1-ubyte", np.arange(20, dtype=np.uint8) % 2)
-    source = open_source(tmp_path)
-    data = Dataset(source, Preprocess.to_fit("picture", source.shape, (1, 8, 8)))
+    data = of_arrays(tmp_path, np.random.default_rng(0).integers(0, 256, (20, 5, 7), np.uint8))
     whole = data.train.inputs
     assert np.array_equal(data.some("train", 3), whole[[0, (len(whole) - 1) // 2, -1]])
     (tmp_path / "rows.csv").write_text(
