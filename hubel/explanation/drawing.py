@@ -91,7 +91,7 @@ def enlarged(image: Image.Image, side: int) -> Image.Image:
 
 
 def overlaid(
-    under: Image.Image, heat: np.ndarray, strength: float = 0.7, top: float | None = None
+    under: Image.Image, heat: np.ndarray, strength: float = 0.8, top: float | None = None
 ) -> Image.Image:
     """(h, w) heat over a grey copy of the picture: red for, blue against; where there is none the picture stays clear.
 
@@ -104,8 +104,7 @@ def overlaid(
     most = float(np.abs(heat).max(initial=0)) if top is None else top
     share = (np.clip(heat / most, -1, 1) if most > 0 else np.zeros_like(heat))[..., None]
     grey = np.asarray(under.convert("L").convert("RGB"), np.float32)
-    # Evidence for and against is spread thinly: the root shows the weak, too. A map of one sign would veil everything.
-    opaque = strength * (np.sqrt(np.abs(share)) if (share < 0).any() else share)
+    opaque = strength * np.abs(share)
     colour = np.where(share < 0, np.array(AGAINST), np.array(FOR))
     return Image.fromarray(((1 - opaque) * grey + opaque * colour).round().astype(np.uint8))
 

@@ -62,18 +62,18 @@ def test_an_overlay_lies_where_its_heat_is():
 def test_tiles_keep_their_pixels_and_stand_in_rows():
     images = [noise(5, 7) for _ in range(5)]
     found = np.asarray(drawing.tiled([Tile(i) for i in images], 3, gap=4))
-    assert found.shape == (2 * 5 + 4, 3 * 7 + 2 * 4, 3)
+    assert found.shape == (2 * 5 + 4 + 2, 3 * 7 + 2 * 4 + 2, 3)  # a line around
     for n, image in enumerate(images):
-        y, x = n // 3 * (5 + 4), n % 3 * (7 + 4)
+        y, x = 1 + n // 3 * (5 + 4), 1 + n % 3 * (7 + 4)
         np.testing.assert_array_equal(found[y : y + 5, x : x + 7], np.asarray(image))
-    assert (found[9:, 2 * 11 :] == PAPER).all()  # where a sixth would stand
+    assert (found[10:, 1 + 2 * 11 :] == PAPER).all()  # where a sixth would stand
 
 
 def test_a_crossed_tile_has_a_diagonal_and_the_others_none():
     plain = Tile(Image.new("RGB", (20, 20), PAPER))
     struck = Tile(plain.image, crossed=True)
     found = np.asarray(drawing.tiled([plain, struck], gap=4))
-    middle = [tuple(found[10, x]) for x in (10, 24 + 10)]
+    middle = [tuple(found[11, x]) for x in (11, 24 + 11)]
     assert middle[0] == PAPER and middle[1] != PAPER
 
 
