@@ -16,7 +16,7 @@ from PIL import Image
 
 
 class Digits(litserve.LitAPI):
-    def setup(self, device):
+    def setup(self, device):  # noqa: ARG002 - LitServe's signature
         self.session = onnxruntime.InferenceSession(os.environ["MODEL"], providers=["CPUExecutionProvider"])
 
     def decode_request(self, request: Annotated[bytes, Body(media_type="image/png")]):

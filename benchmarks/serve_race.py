@@ -2,10 +2,10 @@
 
     HUBEL_DATA=... python benchmarks/serve_race.py RUN --litserve PYTHON
 
-RUN is a `lenet-keras` trained on MNIST; PYTHON an interpreter with litserve, onnxruntime and pillow. All three have one
-process for the network, the same ONNX file, 32 connections of one wrk thread, and the same 500 digits of the test part in
-turn. They run one after the other, in rounds; of each the median round counts, and a ratio is between medians. Idle
-latency is one connection's.
+RUN is a `lenet-keras` trained on MNIST; PYTHON an interpreter with litserve, onnxruntime and pillow. All three have
+one process for the network, the same ONNX file, 32 connections of one wrk thread, and the same 500 digits of the test
+part in turn. They run one after the other, in rounds; of each the median round counts, and a ratio is between medians.
+Idle latency is one connection's.
 """
 
 from __future__ import annotations
@@ -228,14 +228,15 @@ def told(loads: Mapping[str, Sequence[Load]], idle: Mapping[str, float], args: a
     for name, rounds in loads.items():
         p50, p99 = (statistics.median(getattr(load, p) for load in rounds) for p in ("p50", "p99"))
         ratio = "" if name == "hubel serve" else f"{ours / middle[name]:.2f}"
+        p50, p99, alone = (f"{1e3 * seconds:.1f} ms" for seconds in (p50, p99, idle[name]))
         lines.append(
-            f"| {name} | {middle[name]:,.0f} | {ratio} | {1e3 * p50:.1f} ms | {1e3 * p99:.1f} ms | {1e3 * idle[name]:.2f} ms |"
+            f"| {name} | {middle[name]:,.0f} | {ratio} | {p50} | {p99} | {alone} |"
         )
     installed = ", ".join(f"{n} {v}" for n, v in versions(("onnxruntime", "fastapi", "uvicorn")).items())
     lines += [
         "",
-        f"Median of {args.rounds} rounds of {args.seconds} s, {CONNECTIONS} connections of one wrk thread, raw bytes of "
-        f"{DIGITS} MNIST test digits in turn; idle with one connection. {datetime.date.today().isoformat()}, "
+        f"Median of {args.rounds} rounds of {args.seconds} s, {CONNECTIONS} connections of one wrk thread, raw bytes "
+        f"of {DIGITS} MNIST test digits in turn; idle with one connection. {datetime.date.today().isoformat()}, "
         f"{os.cpu_count()} cores shared with wrk, {platform.machine()}, {installed}, by `benchmarks/serve_race.py`.",
     ]
     return "\n".join(lines)

@@ -105,7 +105,7 @@ def test_with_a_token_nothing_under_v1_answers_without_it(serving):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])
 def test_a_service_that_others_can_reach_wants_a_token(host):
-    with pytest.raises(InputError, match="--token .* or --insecure"):
+    with pytest.raises(InputError, match=r"--token .* or --insecure"):
         Settings(("x",), host=host).check()
     Settings(("x",), host=host, token="t").check()
     Settings(("x",), host=host, insecure=True).check()
