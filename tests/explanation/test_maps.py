@@ -81,13 +81,12 @@ def test_a_dead_map_is_marked_and_counted():
 
 
 def test_one_scale_serves_all_maps_of_a_layer():
-    sheet = maps.Sheet(
-        Inside(planted(wide(2), (1, 9, 6))).layer("0"), np.stack([np.eye(4), 4 * np.eye(4)]), ()
-    )
-    scale = maps.Scale.of(sheet.maps)
-    found = np.asarray(maps.grid(sheet, 2, scale)).reshape(-1, 3).tolist()
-    assert list(map(int, scale.colours(np.array(1.0)))) in found  # a quarter of the way, not the end
-    assert list(map(int, scale.colours(np.array(4.0)))) in found
+    layer = Inside(planted(wide(2), (1, 9, 6))).layer("0")
+    drawn = np.asarray(maps.draw(maps.Sheet(layer, np.stack([np.eye(4), 4 * np.eye(4)]), ()), None))
+    tiles = drawn[-maps.SIDE - 1 :]  # the last row: two tiles of 64 pixels, 16 to a cell
+    low, high = maps.Scale(0.0, 4.0, maps.drawing.SEQUENTIAL).colours(np.array([1.0, 4.0])).tolist()
+    assert tiles[8, 1 + 8].tolist() == low  # a quarter of the way, and not the end
+    assert tiles[8, 1 + maps.SIDE + maps.GAP + 8].tolist() == high
 
 
 def test_of_many_maps_the_first_are_shown_unless_the_layer_is_asked_for():
