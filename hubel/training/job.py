@@ -157,7 +157,8 @@ class Job:
         if self.start:
             self.told = self.start.put(network, self.card)
         elif hasattr(network, "adapt"):  # fresh weights that follow from the data, as whitening kernels do
-            look = train.inputs[:: max(1, len(train.inputs) // FIRST_LOOK)]  # of all classes, however they are sorted
+            every = max(1, len(train.inputs) // FIRST_LOOK)  # of all classes, however they are sorted
+            look = train.inputs[::every]
             pixels = torch.from_numpy(look.astype(np.float32) / 255)
             network.adapt(self.card.wrap(network).normalized(pixels))
         augment = None

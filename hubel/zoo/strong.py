@@ -1,7 +1,7 @@
 """Our own network for small colour pictures where accuracy counts more than time; what each part gives is known from
 others, and what all of it gives is in docs/measured.md.
 
-    the stem whitens (Coates, Ng, Lee 2011; in networks that are trained fast: Page 2019, Jordan 2024, arXiv:2404.00498):
+    the stem whitens (Coates, Ng, Lee 2011; in fast trainings: Page 2019, Jordan 2024, arXiv:2404.00498):
         its kernels are the principal components of the data's 2x2 patches, each with both signs, scaled to
         deviation 1; `adapt` finds them before training. Whitened numbers need no norm.
     three stages of two 3x3 convolutions, each with batch norm and ReLU; the pooling stands right after a stage's first,
@@ -58,9 +58,9 @@ class StrongPictures(nn.Module):
 
     @torch.no_grad()
     def adapt(self, x: Tensor) -> None:
-        """Whiten: set the stem's kernels by pictures that are to be learnt from. x: (N, C, H, W) as forward takes them
+        """Set the stem's kernels by pictures that are to be learnt from. x: (N, C, H, W) as forward takes them
 
-        With u_k, l_k the unit eigenvectors and eigenvalues of the patches' covariance: kernels +-u_k / sqrt(l_k + NOISE).
+        With u_k, l_k the eigenvectors and eigenvalues of the patches' covariance: kernels +-u_k / sqrt(l_k + NOISE).
         """
         patches = F.unfold(x, 2).transpose(1, 2).flatten(0, 1).double()  # (N P, 4 C)
         patches = patches - patches.mean(0)

@@ -60,5 +60,5 @@ def test_a_convolution_begins_as_the_identity_on_the_maps_that_it_has_both_ways(
 
 
 def test_small_pictures_are_refused_by_their_size():
-    with pytest.raises(ShapeError, match="8x20 are too small.*--input 9x9"):
+    with pytest.raises(ShapeError, match=r"8x20 are too small.*--input 9x9"):
         StrongPictures(10, (3, 8, 20))
