@@ -102,6 +102,16 @@ def test_deepfool_takes_the_nearest_of_several_planes():
     assert (found - x).norm().item() == pytest.approx(1.02 * 0.055, rel=1e-3)
 
 
+def test_deepfool_goes_round_the_end_of_the_scale():
+    # w.x + b = 3 x1 - x2 + 0.45 = 0.3 at (0.05, 0.3). The straight way would take x1 to -0.04; black stops it at 0,
+    # where 0.15 are left, and x2 alone can make up for them: up to 0.45.
+    x = torch.tensor([[[[0.05, 0.3]]]])
+    model = linear([3.0, -1.0], 0.45, (1, 1, 1, 2))
+    found = deepfool(model, x, overshoot=0.0)
+    assert found.flatten().tolist() == pytest.approx([0.0, 0.45], abs=1e-3)
+    assert model(deepfool(model, x)).argmax(1).item() == 1
+
+
 FLOATS = st.floats(0, 1, width=32)
 
 
@@ -133,10 +143,13 @@ def test_deepfool_stays_inside_the_scale(values, seed):
 
 
 @pytest.mark.parametrize("eps", [0.3, 8 / 255, 1e-9, 0.0])
-def test_the_ball_is_not_smaller_than_rounding_asks(eps):
-    x = torch.linspace(0, 1, 1001)
+def test_the_ball_is_inside_eps_and_no_smaller_than_rounding_asks(eps):
+    x = torch.cat(
+        [torch.linspace(0, 1, 1001), torch.tensor([eps])]
+    )  # at eps itself, float32(0.3) - 0.3 is too much
     ball = Ball.around(x, eps)
     double = x.double()
+    assert (double - ball.low.double() <= eps).all() and (ball.high.double() - double <= eps).all()
     # Within two float32 steps of the exact bounds, and never without the picture itself.
     step = torch.nextafter(torch.tensor(1.0), torch.tensor(2.0)).item() - 1
     assert ((double - eps).clamp(min=0) >= ball.low.double() - 2 * step).all()
