@@ -103,12 +103,12 @@ def test_deepfool_takes_the_nearest_of_several_planes():
 
 
 def test_deepfool_goes_round_the_end_of_the_scale():
-    # w.x + b = 3 x1 - x2 + 0.45 = 0.3 at (0.05, 0.3). The straight way would take x1 to -0.04; black stops it at 0,
-    # where 0.15 are left, and x2 alone can make up for them: up to 0.45.
+    # w.x + b = 3 x1 - 2 x2 + 0.75 = 0.3 at (0.05, 0.3). The straight way would take x1 to -0.02; black stops it at 0,
+    # where 0.15 are left, and x2 alone can make up for them: up to 0.375.
     x = torch.tensor([[[[0.05, 0.3]]]])
-    model = linear([3.0, -1.0], 0.45, (1, 1, 1, 2))
+    model = linear([3.0, -2.0], 0.75, (1, 1, 1, 2))
     found = deepfool(model, x, overshoot=0.0)
-    assert found.flatten().tolist() == pytest.approx([0.0, 0.45], abs=1e-3)
+    assert found.flatten().tolist() == pytest.approx([0.0, 0.375], abs=1e-3)
     assert model(deepfool(model, x)).argmax(1).item() == 1
 
 
