@@ -30,13 +30,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hubel import metrics
-from hubel.data import Dataset, Preprocess, Source, open_source
-from hubel.data.dataset import Task
+from hubel.data import Preprocess
+from hubel.data.records import Source, Task
 from hubel.errors import ArtifactError, HubelError, InputError, UnknownName
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from hubel.data import Dataset
     from hubel.zoo.describe import Layer
     from hubel.zoo.pixels import Pixels
 
@@ -254,6 +255,8 @@ class Run(Answering):
         self, location: str | Path | Source | None = None, progress: Progress | None = None
     ) -> Dataset:
         """The run's own data, split as it was trained, or another place's, preprocessed alike."""
+        from hubel.data import Dataset, open_source
+
         place = location if location is not None else self.data.get("location")
         if place is None:
             raise InputError(f"{self.path} does not say what data it was trained on; name the data")
