@@ -212,4 +212,3 @@ def test_python_itself_prints_the_traceback_and_exits_with_1():
 
 def test_every_command_is_under_the_one_place():
     assert commands.app.pretty_exceptions_enable is False
-    assert len(commands.app.registered_commands) == 10
