@@ -173,15 +173,21 @@ def test_towards_a_class_is_down_its_loss():
     np.testing.assert_allclose(found.flatten(), [0.6, 0.4, 0.6, 0.6], atol=1e-6)  # with w, towards class 0
 
 
-def test_more_beginnings_find_no_less(network, pictures):
+@pytest.mark.parametrize("whole", [False, True])
+def test_more_beginnings_lose_nothing_and_find_more(network, whole):
+    pictures = torch.rand((60, 2, 5, 4), generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         labels = network(pictures).argmax(1)
-    fooled = []
-    for restarts in (1, 8):
-        found = pgd(network, pictures, labels, 0.05, steps=2, restarts=restarts)
+    before = torch.zeros(60, dtype=torch.bool)
+    counts = []
+    for restarts in (1, 2, 3, 5, 8):
+        found = pgd(network, pictures, labels, 0.3, steps=1, step=0.03, restarts=restarts, whole=whole)
         with torch.no_grad():
-            fooled.append(network(found).argmax(1) != labels)
-    assert (fooled[1] >= fooled[0]).all()
+            fooled = network(found).argmax(1) != labels
+        assert (fooled >= before).all()  # the first beginnings are the same ones
+        before = fooled
+        counts.append(int(fooled.sum()))
+    assert 0 < counts[0] < counts[-1] < 60
 
 
 def test_a_picture_is_left_where_it_first_succeeds_unless_the_whole_way_is_asked_for(network, pictures):
