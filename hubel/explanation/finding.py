@@ -59,15 +59,18 @@ class Items(Sequence[Item]):
     def __getitem__(self, place: int | slice) -> Item | Items:
         if isinstance(place, slice):
             return Items(self.inputs[place], self.names[place], self.labels[place])
-        x = self.inputs[place].astype(np.float32)
-        if self.inputs.dtype == np.uint8:
-            x /= np.float32(255)
-        return Item(self.names[place], x, self.labels[place])
+        return Item(self.names[place], floats(self.inputs[place]), self.labels[place])
 
 
 def stacked(items: Sequence[Item]) -> np.ndarray:
     """(N, C, H, W) or (N, D): what Run.logits and Run.features take."""
     return items.inputs if isinstance(items, Items) else np.stack([item.x for item in items])
+
+
+def floats(inputs: np.ndarray) -> np.ndarray:
+    """As the model takes them: float32, and bytes of pictures in 0..1."""
+    made = inputs.astype(np.float32)
+    return made / np.float32(255) if inputs.dtype == np.uint8 else made
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from PIL import Image
 from hubel.explanation import drawing
 from hubel.explanation.drawing import Scale, Tile
 from hubel.explanation.filters import first_kernels
-from hubel.explanation.finding import Finding, Item, Question
+from hubel.explanation.finding import Finding, Item, Question, floats, stacked
 from hubel.explanation.inside import Inside, asking
 from hubel.run import Run, at_once
 
@@ -135,16 +135,15 @@ def spectra(
     before = np.zeros(run.preprocess.shape[1:])
     after = np.zeros(row.output[1:]) if has_maps else None
     for start in range(0, len(data), step):
-        batch = [data[i].x for i in range(start, min(start + step, len(data)))]
-        x = torch.from_numpy(np.stack(batch))
-        share = len(batch) / len(data)
+        x = torch.from_numpy(floats(stacked(data[start : start + step])))
+        share = len(x) / len(data)
         before += share * mean_power(run.model.normalized(x).numpy())
         if after is not None:
             with torch.no_grad():
                 _, values = inside.values(x, [layer])
             after += share * mean_power(values[layer].numpy())
         if question.progress:
-            question.progress(start + len(batch), len(data))
+            question.progress(start + len(x), len(data))
     seen = row.sees or (None, None)
     strides = tuple(1 if axis is None else max(1, axis.stride) for axis in seen)
     return Spectrum(np.sqrt(before)), None if after is None else Spectrum(

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from hubel.errors import InputError
 from hubel.explanation import drawing
 from hubel.explanation.drawing import Tile
-from hubel.explanation.finding import Finding, Item, Items, Question
+from hubel.explanation.finding import Finding, Item, Items, Question, floats, stacked
 from hubel.explanation.inside import Inside, asking
 from hubel.run import Run, at_once
 from hubel.zoo.describe import Layer
@@ -80,7 +80,7 @@ def drawn(inside: Inside, items: Sequence[Item], question: Question) -> Finding:
     of = layer.name if question.map is None else f"map {question.map} of {layer.name}"
     title = f"What excites {of} most"
     some = question.map is None and len(maps) < count
-    left = f" The first {len(maps)} of {count} maps are shown, --map N shows any." if some else ""
+    left = f" The first {len(maps)} of {count:,} maps are shown, --map N shows any." if some else ""
     said = f"The largest cells in {len(data):,} pictures ({where}), one of each picture. {seen(layer, run)}{left}"
     head = [
         drawing.words(title, 18, bold=True),
@@ -132,15 +132,16 @@ def peaks(inside: Inside, layer: Layer, data: Sequence[Item], each: int, questio
     To be called inside `asking`. A unit of a vector is a map of one cell.
     """
     step = at_once(inside.run.preprocess.shape, AT_ONCE)
+    front = inside.parts.until(layer.name).eval()
     count = layer.output[0]
     best = torch.empty((count, 0))
     places, cells = (torch.empty((count, 0), dtype=torch.int64) for _ in range(2))
     for start in range(0, len(data), step):
         stop = min(start + step, len(data))
-        x = torch.from_numpy(np.stack([data[i].x for i in range(start, stop)]))
+        x = torch.from_numpy(floats(stacked(data[start:stop])))
         with torch.no_grad():
-            _, given = inside.values(x, [layer.name])
-        largest, cell = given[layer.name].reshape(len(x), count, -1).float().max(2)  # (n, M) each
+            given = front(inside.run.model.normalized(x))
+        largest, cell = given.reshape(len(x), count, -1).float().max(2)  # (n, M) each
         best, order = torch.sort(torch.cat([best, largest.T], 1), dim=1, descending=True, stable=True)
         best, order = best[:, :each], order[:, :each]
         places = torch.cat([places, torch.arange(start, stop).expand(count, -1)], 1).gather(1, order)
@@ -217,4 +218,4 @@ def _told(silent: Sequence[int], count: int) -> str:
     if not silent:
         return "Every map is above 0 somewhere."
     listed = ", ".join(map(str, silent[:12])) + (f" and {len(silent) - 12} more" if len(silent) > 12 else "")
-    return f"Nowhere above 0: {len(silent)} of {count} maps ({listed})."
+    return f"Nowhere above 0: {len(silent):,} of {count:,} maps ({listed})."
