@@ -39,6 +39,13 @@ def measurements(incomplete: str) -> list[str]:
     return [name for name in MEASUREMENTS if name.startswith(incomplete)]
 
 
+def styles(incomplete: str) -> list[str]:
+    """What `stylize` takes as a style: networks of one style, and paths."""
+    from hubel.zoo.public_weights import STYLES
+
+    return [*(name for name in STYLES if name.startswith(incomplete)), *paths(incomplete)]
+
+
 def paths(incomplete: str) -> list[str]:
     """Files and folders (with a / at the end) that begin so; hidden ones only where a dot was typed."""
     folder, _, begun = incomplete.rpartition("/")

@@ -87,6 +87,13 @@ def usual_layer(run: Run) -> str:
     return inside.maps[3 * (len(inside.maps) - 1) // 4].name
 
 
+def raised_by(target: Target) -> str:
+    """What is raised, in words."""
+    if target.number is not None:
+        return "log-odds"
+    return "half the mean square" if target.map is None else "mean"
+
+
 def only_pictures(run: Run) -> None:
     """Raises InputError for a run on rows of numbers."""
     if run.preprocess.kind != "picture":

@@ -99,3 +99,10 @@ PUBLIC: dict[str, PublicWeights] = {
     "mobilenet_v2_1.0_224": _tensorflow("mobilenet-v2", V2, 224),
     "squeezenet1_1_features": SQUEEZENET,
 }
+
+# Networks that repaint a picture in one style (style_transfer.py), by the style's name; archives as the others.
+STYLE_SOURCE = "the checkpoint of reiinakano/fast-style-transfer-deeplearnjs, in PyTorch's order"
+STYLES: dict[str, Published] = {
+    "la_muse": Published(ARCHIVE, 0, "67edda2d0a70039e02a45e407adfdbbe099d5e5d622a83309fc526edc82d3c1c", ()),
+    "wave": Published(ARCHIVE, 0, "18f7d4c256dfa010a25cfdb8204ec255c79cd1e7ec308fce83fd52379c6e623c", ()),
+}

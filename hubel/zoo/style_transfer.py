@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hubel.data.published import Published
 from hubel.errors import ArtifactError, InputError
-from hubel.zoo.public_weights import ARCHIVE
+from hubel.zoo.public_weights import ARCHIVE, STYLE_SOURCE, STYLES
 from hubel.zoo.weights import arrays, located
 
 EPS = 1e-3  # of the instance norms
@@ -25,12 +24,6 @@ BLOCKS = 5
 
 # At the peak, measured from 512 to 1536 pixels a side: 500 to 670 bytes, of which 256 are 2 x 32 maps in float32.
 BYTES_A_PIXEL = 600
-
-SOURCE = "the checkpoint of reiinakano/fast-style-transfer-deeplearnjs, in PyTorch's order"
-STYLES: dict[str, Published] = {
-    "la_muse": Published(ARCHIVE, 0, "67edda2d0a70039e02a45e407adfdbbe099d5e5d622a83309fc526edc82d3c1c", ()),
-    "wave": Published(ARCHIVE, 0, "18f7d4c256dfa010a25cfdb8204ec255c79cd1e7ec308fce83fd52379c6e623c", ()),
-}
 
 
 class Unit(nn.Module):
@@ -134,7 +127,7 @@ def painter(said: str) -> StyleTransfer:
     if path.exists():
         file = path / ARCHIVE if path.is_dir() else path
     else:
-        file = located(f"style_{name}", STYLES[name], SOURCE)
+        file = located(f"style_{name}", STYLES[name], STYLE_SOURCE)
     made = StyleTransfer()
     try:
         made.load_state_dict(arrays(file))

@@ -21,6 +21,8 @@ COMMANDS = (
     "export",
     "explain",
     "attack",
+    "dream",
+    "stylize",
     "fewshot",
     "describe",
     "verify",
