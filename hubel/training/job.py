@@ -156,11 +156,11 @@ class Job:
         network = self.card.build()
         if self.start:
             self.told = self.start.put(network, self.card)
-        elif hasattr(network, "adapt"):  # fresh weights that follow from the data, as whitening kernels do
+        elif adapt := getattr(network, "adapt", None):  # fresh weights that follow from the data, as whitening kernels do
             every = max(1, len(train.inputs) // FIRST_LOOK)  # of all classes, however they are sorted
             look = train.inputs[::every]
             pixels = torch.from_numpy(look.astype(np.float32) / 255)
-            network.adapt(self.card.wrap(network).normalized(pixels))
+            adapt(self.card.wrap(network).normalized(pixels))
         augment = None
         if self.source.kind == "picture":
             components = principal_components(train.inputs) if recipe.colour_pca else ()

@@ -54,7 +54,7 @@ class StrongPictures(nn.Module):
                 nn.init.dirac_(layer.weight.data[: layer.in_channels])
         nn.init.normal_(self.classifier.weight, std=maps**-0.5)
         nn.init.zeros_(self.classifier.bias)
-        nn.init.zeros_(self.whiten.bias)
+        nn.init.constant_(self.whiten.get_parameter("bias"), 0)
 
     @torch.no_grad()
     def adapt(self, x: Tensor) -> None:
