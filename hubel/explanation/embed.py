@@ -71,7 +71,7 @@ def explain(run: Run, items: Sequence[Item], question: Question) -> Iterator[Fin
     groups = grouped(shown)
     same = {"the features": agreeing(features, shown)} | {v.name: agreeing(v.points, shown) for v in views}
     ringed = f"; {int(wrong.sum())} mistakes are ringed" if wrong.any() else ""
-    about = f"{said}, by the {features.shape[1]} numbers that {layer} gives{ringed}"
+    about = f"{said}, by the {features.shape[1]:,} numbers that {layer} gives{ringed}"
     near = ", ".join(f"{100 * share:.1f} % in {name}" for name, share in same.items())
     yield Finding(
         f"embedding-{layer}",

@@ -16,8 +16,9 @@ const element = (name, attributes = {}, text = "") => {
   return made;
 };
 
+const size = Math.max(4, Math.min(12, 220 / Math.sqrt(data.of.length))); // few dots are large
 const dots = data.of.map((group, n) =>
-  element("circle", { r: wrong.has(n) ? 8 : 5, fill: data.groups[group].colour, class: wrong.has(n) ? "wrong" : "" }));
+  element("circle", { r: wrong.has(n) ? 1.6 * size : size, fill: data.groups[group].colour, class: wrong.has(n) ? "wrong" : "" }));
 svg.append(...[...dots].sort((a, b) => a.classList.contains("wrong") - b.classList.contains("wrong")));
 
 const shown = (n) => !hidden.has(data.of[n]) && (!onlyWrong || wrong.has(n));
