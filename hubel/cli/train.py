@@ -105,6 +105,8 @@ def _announce(job: Job) -> None:
         show.say(f"feedback {job.learnt_too}")
     if job.recipe.freeze != "none":
         show.say(f"frozen   {_frozen(job)}")
+    if job.recipe.adversarial != "none":
+        show.say(f"attacks  {_attacks(job)}")
     show.say(f"run      {job.folder}")
     for problem in job.dataset.problems[:5]:
         show.say(f"skipped  {problem.item}: {problem.reason}")
@@ -124,6 +126,16 @@ def _frozen(job: Job) -> str:
     until = f" until epoch {recipe.unfreeze_at}" if recipe.unfreeze_at else ""
     once = "; what it makes of each item is computed once" if job.trainer.engine.behind else ""
     return f"{what}{until}, so that {learn:,} parameters learn{once}"
+
+
+def _attacks(job: Job) -> str:
+    """What each batch goes through before it is learnt from."""
+    recipe = job.recipe
+    steps = f", {recipe.adversarial_steps} steps" if recipe.adversarial == "pgd" else ""
+    return (
+        f"{recipe.adversarial} within eps {recipe.adversarial_eps:.3g}{steps}; loss and train accuracy are of the "
+        f"attacked pictures"
+    )
 
 
 def _what(job: Job) -> str:

@@ -206,6 +206,9 @@ def test_the_seed_says_where_pgd_begins(network, pictures):
     one, same, other = (pgd(network, pictures, labels, 0.1, steps=1, seed=(s,)) for s in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+    attack = Attack("pgd", 0.1, steps=1, seed=1)
+    first, second = (attacked(network, pictures, labels, attack, seed=(piece,)) for piece in (0, 250))
+    assert not torch.equal(first, second)  # each piece of the data begins elsewhere
 
 
 def test_no_picture_sees_the_others(network, pictures):

@@ -201,6 +201,10 @@ def test_training_takes_a_divided_number(cli, tmp_path):
         tmp_path / "run",
     )
     assert said.code == 0 and hubel.load(tmp_path / "run").recipe["adversarial_eps"] == 8 / 255
+    assert (
+        "attacks  pgd within eps 0.0314, 7 steps; loss and train accuracy are of the attacked pictures"
+        in said.out
+    )
     wrong = cli("train", "digits", "--lr", "fast", "-o", tmp_path / "other")
     assert wrong.code == 2 and "--lr" in wrong.err and "fast" in wrong.err
 

@@ -35,6 +35,10 @@ FLAGS = {
     "mirror": True,
 }  # fmt: skip
 FREEZING = {"freeze": "backbone", "unfreeze_at": 1, "head_lr": 0.5}  # not with NumPy
+AGAINST = {
+    "adversarial": "pgd", "adversarial_eps": 0.05, "adversarial_steps": 2, "adversarial_step": 0.02,
+    "adversarial_warmup": 0.5, "epochs": 1,
+}  # fmt: skip
 
 
 def flag(name: str, value: object) -> list[str]:
@@ -53,14 +57,16 @@ def as_stored(value):
 
 
 def test_there_is_a_flag_for_every_setting_and_none_is_a_default():
-    assert {*FLAGS, *FREEZING} == set(Recipe.__dataclass_fields__), (
+    assert {*FLAGS, *FREEZING, *AGAINST} == set(Recipe.__dataclass_fields__), (
         "give FLAGS a value for each setting, so that it is tried"
     )
     defaults = {**Recipe().to_dict(), **lookup("mlp").recipe}
-    assert [name for name, value in {**FLAGS, **FREEZING}.items() if as_stored(value) == defaults[name]] == []
+    assert [
+        name for name, value in {**FLAGS, **FREEZING, **AGAINST}.items() if as_stored(value) == defaults[name]
+    ] == []
 
 
-@pytest.mark.parametrize("flags", [FLAGS, FREEZING], ids=["all", "freezing"])
+@pytest.mark.parametrize("flags", [FLAGS, FREEZING, AGAINST], ids=["all", "freezing", "against"])
 def test_every_flag_arrives_in_the_run(cli, tmp_path, flags):
     chosen = [word for name, value in flags.items() for word in flag(name, value)]
     said = cli(*TINY, *chosen, "--no-evaluate", "--out", tmp_path / "run")
