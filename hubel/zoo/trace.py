@@ -7,6 +7,7 @@ what it does, as "layer1.0.add". What happens again gets a number, "layer1.0.rel
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,10 +71,26 @@ class _Attribute(_InPlace, fx.proxy.Attribute):
     """x.T and x.shape."""
 
 
+# While torch.fx traces, the calls of all modules and the reading of their weights go through its tracer, in every
+# thread. One network is traced at a time, and what other threads call meanwhile is called as ever.
+_TRACING = threading.Lock()
+
+
 class _Tracer(fx.Tracer):
     def __init__(self, whole: Collection[type[nn.Module]]) -> None:
         super().__init__()
         self.whole = tuple(whole)
+        self.thread = threading.get_ident()
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if threading.get_ident() != self.thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if threading.get_ident() != self.thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Proxy(node, self)
@@ -93,6 +110,11 @@ def trace(network: nn.Module, *, training: bool = False, whole: Collection[type[
     whole: types of modules that are not looked into. Modes are given back as they were.
     Raises InputError where forward cannot be traced: torch.fx must not need a value to know which way it goes.
     """
+    with _TRACING:
+        return _traced(network, training, whole)
+
+
+def _traced(network: nn.Module, training: bool, whole: Collection[type[nn.Module]]) -> Trace:
     modes = {module: module.training for module in network.modules()}
     attributes = set(vars(network))
     network.train(training)

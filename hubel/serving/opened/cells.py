@@ -14,7 +14,7 @@ import numpy as np
 from hubel.definitions import Node
 from hubel.definitions.windows import grid, row
 from hubel.errors import InputError
-from hubel.replay.cells import Cell, Read, cell, receptive
+from hubel.replay.cells import Cell, Read, Seen, cell, receptive
 from hubel.replay.cells.record import Asked, plain, pointed_at
 from hubel.serving.opened.network import Looked, Opened
 
@@ -156,12 +156,8 @@ def sees(opened: Opened, looked: Looked, layer: str, node: Node, at: Sequence[in
         found = opened.replayed(looked)
         way = receptive(node, (0, *at), found.input)
         before = {id(n) for n in node.inputs if n is not None}
-        steps = [
-            {"layer": s.node.name, "box": [list(b) for b in s.box[1:]]}
-            for s in way.steps
-            if id(s.node) in before
-        ]
-        return {"input": [list(b) for b in way.box[1:]], "before": steps}
+        steps = [{"layer": s.node.name, "box": box_of(s)} for s in way.steps if id(s.node) in before]
+        return {"input": box_of(way.steps[-1]), "before": steps}
     fields = opened.layer(layer).sees
     shape = looked.x.shape[1:]
     if fields is None or len(shape) != 3 or len(at) != 3:
@@ -172,3 +168,8 @@ def sees(opened: Opened, looked: Looked, layer: str, node: Node, at: Sequence[in
         end = side if axis is None else begin + axis.size
         box.append([max(0, begin), min(side, end) - 1])
     return {"input": box, "before": []}
+
+
+def box_of(seen: Seen) -> list[list[int]] | None:
+    """First and last along each axis; None where only padding is looked at."""
+    return [list(ends) for ends in seen.box[1:]] if seen.count else None

@@ -12,19 +12,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from hubel.errors import InputError, UnknownName
 from hubel.explanation.inside import Inside
 from hubel.metrics import softmax
 from hubel.replay import Program, Replay
 from hubel.run import Run
+from hubel.shapes import effective
+from hubel.zoo import fields
 from hubel.zoo.describe import Layer
+from hubel.zoo.fields import rule_of
 from hubel.zoo.graph import Group
 
 KEPT = 256_000_000  # bytes of values that are kept, of one picture at least
@@ -51,37 +52,25 @@ class Looked:
 
 
 class Opened:
-    """What the questions to one served run share. Safe to use from several threads."""
+    """What the questions to one served run share. Safe to use from several threads.
+
+    It has modules of its own, since tracing a network sets modes that who answers at the same time would see; the
+    weights are the run's. All that has to be traced is traced here, once.
+    """
 
     def __init__(self, run: Run) -> None:
-        self.run = run
-        self.inside = Inside(run)
+        self.run = twin(run)
+        self.inside = Inside(self.run)
         self.layers = self.inside.layers
         self.names = tuple(row.name for row in self.layers)
+        self.groups: Mapping[str, Group] = {group.name: group for group in self.inside.parts.layers}
+        # From the network's input to (logits, the output of each layer).
+        self.giving = self.inside.parts.giving(self.names).eval()
+        self.program = Program(self.run.model)
+        self.steps = tuple(name for name, _ in self.program.steps)  # of a replay
+        self.workshop = Workshop(run)
         self._lock = threading.RLock()
         self._kept: OrderedDict[bytes, Looked] = OrderedDict()
-
-    @cached_property
-    def groups(self) -> Mapping[str, Group]:
-        return {group.name: group for group in self.inside.parts.layers}
-
-    @cached_property
-    def program(self) -> Program:
-        return Program(self.run.model)
-
-    @cached_property
-    def giving(self) -> nn.Module:
-        """From the network's input to (logits, the output of each layer); it shares the run's weights."""
-        return self.inside.parts.giving(self.names).eval()
-
-    @cached_property
-    def steps(self) -> tuple[str, ...]:
-        """Names of the steps of a replay."""
-        return tuple(name for name, _ in self.program.steps)
-
-    @cached_property
-    def workshop(self) -> Workshop:
-        return Workshop(self.run)
 
     @property
     def small(self) -> bool:
@@ -119,19 +108,27 @@ class Opened:
     def _values(self, x: np.ndarray) -> Looked:
         with torch.inference_mode():
             entered = torch.from_numpy(x)
-            logits, found = self.inside.values(entered, self.names)
+            logits, *found = self.giving(self.run.model.normalized(entered))
             if self.run.model.mirror:  # the answer is that of both pictures
                 logits = self.run.model(entered)
-        values = {name: value[0].float().contiguous().numpy() for name, value in found.items()}
+        given = zip(self.names, found, strict=True)
+        values = {name: value[0].float().contiguous().numpy() for name, value in given}
         return Looked(x, logits[0].float().numpy(), values)
 
 
 class Workshop:
-    """A copy of the network for slow questions: modes and gradients are borrowed of it, the served one answers on."""
+    """Modules for slow questions alone: modes are borrowed of them, one question at a time."""
 
     def __init__(self, run: Run) -> None:
-        self.run = Run(run.path, run.card, copy.deepcopy(run.model), run.settings)
+        self.run = twin(run)
         self.lock = threading.Lock()
+
+
+def twin(run: Run) -> Run:
+    """The same run with modules of its own and the same weights."""
+    held = [*run.model.parameters(), *run.model.buffers()]
+    model = copy.deepcopy(run.model, {id(tensor): tensor for tensor in held})
+    return Run(run.path, run.card, model, run.settings)
 
 
 def pixels(prepared: np.ndarray) -> np.ndarray:
@@ -231,7 +228,7 @@ def thinning(shape: Sequence[int], side: int | None) -> int:
 def packed(cut: np.ndarray, whole: np.ndarray, exact: bool = False) -> dict[str, Any]:
     """(C, H, W) -> its numbers in base64: float32, or 256 levels from the lowest to the highest of the whole layer.
 
-    A level q stands for low + q / 255 (high - low). What is not finite is level 0.
+    A level q stands for low + q / 255 (high - low). What is no number is level 0.
     """
     finite = whole[np.isfinite(whole)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
@@ -239,7 +236,9 @@ def packed(cut: np.ndarray, whole: np.ndarray, exact: bool = False) -> dict[str,
         data, kind = np.ascontiguousarray(cut, "<f4"), "float32"
     else:
         span = high - low
-        levels = (np.nan_to_num(cut, posinf=high, neginf=low) - low) * (255 / span if span > 0 else 0.0)
+        levels = (np.nan_to_num(cut, nan=low, posinf=high, neginf=low) - low) * (
+            255 / span if span > 0 else 0.0
+        )
         data, kind = np.ascontiguousarray(levels.round().clip(0, 255), np.uint8), "uint8"
     return {
         "shape": list(cut.shape), "of": list(as_maps(whole).shape), "low": low, "high": high, "kind": kind,
@@ -254,28 +253,45 @@ def rows(opened: Opened) -> list[dict[str, Any]]:
             "name": row.name, "type": row.type, "settings": row.settings, "output": list(row.output),
             "parameters": row.parameters, "multiply_adds": row.multiply_adds, "inputs": list(row.inputs),
             "sees": row.sees and [axis and [axis.size, axis.stride, axis.offset] for axis in row.sees],
-            "window": window(opened.groups[row.name].module), "kernels": kernels_shape(opened, row.name),
+            "window": window(opened.groups[row.name]), "gathers": gathers(opened.groups[row.name]),
+            "kernels": kernels_shape(opened, row.name),
         }
         for row in opened.layers
     ]  # fmt: skip
 
 
-def window(module: Any) -> dict[str, Any] | None:
-    """Size, stride, padding and dilation of a layer that slides one, each along H and W."""
-    kernel = getattr(module, "kernel_size", None)
-    padding = getattr(module, "padding", 0)
-    if kernel is None or isinstance(padding, str) or "Transpose" in type(module).__name__:
+def window(group: Group) -> dict[str, Any] | None:
+    """Size, stride, padding and dilation of a layer that slides a window, each along H and W; None for others.
+
+    groups: of the maps that a cell looks at; 0 where it looks at one. Zeros around a map are a window of one cell.
+    """
+    found = rule_of(group.output, group.module) if group.module is not None or len(group.steps) == 1 else None
+    if found is None or found[0] not in (fields.slides, fields.pads):
         return None
-    stride = getattr(module, "stride", None)
-    given = {
-        "kernel": kernel,
-        "stride": kernel if stride is None else stride,
-        "padding": padding,
-        "dilation": getattr(module, "dilation", 1),
-    }
+    rule, said = found
+    if rule is fields.pads:
+        amounts = said.get("padding", said.get("pad", 0))
+        left, _, top, *_ = [amounts] * 4 if isinstance(amounts, int) else (*amounts, 0, 0)
+        return {"kernel": [1, 1], "stride": [1, 1], "padding": [top, left], "dilation": [1, 1], "groups": 0}
+    kernel, dilation = pair(said["kernel_size"]), pair(said.get("dilation", 1))
+    stride, padding = said.get("stride", 1), said.get("padding", 0)
+    if isinstance(padding, str):
+        same = [(effective(k, d) - 1) // 2 for k, d in zip(kernel, dilation, strict=True)]
+        padding = same if padding == "same" else 0
     return {
-        name: [value, value] if isinstance(value, int) else list(value) for name, value in given.items()
-    } | {"groups": getattr(module, "groups", 1) if "Conv" in type(module).__name__ else 0}
+        "kernel": kernel, "stride": kernel if stride is None else pair(stride), "padding": pair(padding),
+        "dilation": dilation, "groups": said.get("groups", 1) if "weight" in said or "groups" in said else 0,
+    }  # fmt: skip
+
+
+def pair(value: int | Sequence[int]) -> list[int]:
+    return [value, value] if isinstance(value, int) else [value[0], value[-1]]
+
+
+def gathers(group: Group) -> bool:
+    """Whether each cell depends on all cells of its input, though the shape does not say so."""
+    found = rule_of(group.output, group.module)
+    return found is not None and found[0] in (fields.gathers, fields.normalises, fields.scores, fields.dense)
 
 
 def kernels_shape(opened: Opened, name: str) -> list[int] | None:
@@ -299,6 +315,6 @@ def kernel(opened: Opened, name: str, number: int) -> dict[str, Any]:
     return {
         "layer": name,
         "map": number,
-        "bias": None if bias is None else float(bias[number]),
+        "bias": None if bias is None else float(bias.detach()[number]),
         **packed(weights, weights, exact=True),
     }

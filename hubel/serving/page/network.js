@@ -3,7 +3,7 @@
 
 import * as api from "./api.js";
 import * as draw from "./draw.js";
-import { asMaps, onBefore, onInput } from "./fields.js";
+import { asMaps, seen } from "./fields.js";
 import { digits, number, t } from "./i18n.js";
 
 const AT_ONCE = 300_000; // numbers up to which all maps come in one answer
@@ -162,7 +162,7 @@ export class NetworkView {
     const version = this.version;
     const whole = this.parts.some((part) => part.whole);
     const named = this.all ? {} : { layers: ["input", ...this.rows.slice(1).filter((_, n) => this.parts[n + 1].near).map((row) => row.name)] };
-    const found = await api.post(`${this.base}/maps`, { ...item.body, ...named, side: SIDE, count: SHOWN.numbers });
+    const found = await api.post(`${this.base}/maps`, { ...item.body, ...named, side: SIDE, count: this.all ? SHOWN.numbers : SHOWN.large });
     if (version !== this.version) return null;
     this.take(found, version);
     if (!this.all || whole) this.fill();
@@ -262,7 +262,7 @@ export class NetworkView {
     const row = this.rows[n], [, H, W] = row.maps, held = this.held.get(row.name);
     const place = { layer: n ? row.name : t("input"), map: c, row: i, column: j };
     const input = this.facts.kind === "picture" ? this.facts.input.slice(1) : null;
-    const sees = n && input && onInput(row, [c, i, j], input);
+    const sees = n && input ? seen(this.rows, this.place, n, [c, i, j]).get(0)?.box : null;
     const parts = [t(H * W === 1 ? "atNumber" : "at", place)];
     if (held && held.version === this.version && c < held.shape[0]) {
       const [, h, w] = held.shape;
@@ -273,7 +273,7 @@ export class NetworkView {
       const [h, w] = [sees[1] - sees[0] + 1, sees[3] - sees[2] + 1];
       parts.push(h === input[0] && w === input[1] ? t("seesAll") : t("sees", { h, w }));
     }
-    return { text: parts.join("  ·  "), box: n ? sees : [i, i, j, j], size: input };
+    return { text: parts.join("  ·  "), box: n ? (sees ?? null) : [i, i, j, j], size: input };
   }
 
   relight() {
@@ -290,14 +290,10 @@ export class NetworkView {
     const row = this.rows[n];
     this.frame(n, [at[0], at[0]], [at[1], at[1], at[2], at[2]], "cell");
     if (!n) return;
-    const before = row.inputs.map((name) => this.place.get(name)).filter((k) => k !== undefined);
-    const outputs = before.map((k) => this.rows[k].maps);
-    before.forEach((k, place) => {
-      const seen = onBefore(row, at, outputs, place);
-      if (seen) this.frame(k, seen.maps, seen.box, "before");
-    });
-    if (this.facts.kind === "picture" && !before.includes(0)) {
-      this.frame(0, [0, 0], onInput(row, at, this.facts.input.slice(1)), "input");
+    const found = seen(this.rows, this.place, n, at);
+    const before = row.inputs.map((name) => this.place.get(name));
+    for (const [k, { maps, box }] of found) {
+      if (k !== n && (k === 0 || before.includes(k))) this.frame(k, maps, box, "before");
     }
   }
 
@@ -311,8 +307,8 @@ export class NetworkView {
     context.fillStyle = style.getPropertyValue("--lit-fill");
     context.lineWidth = 2;
     const [y0, y1, x0, x1] = [top, bottom, left, right].map((v) => Math.floor(v / step));
-    const from = n === 0 && this.facts.kind === "picture" ? 0 : first;
-    for (let c = from; c <= Math.min(n === 0 && from === 0 && this.facts.kind === "picture" ? 0 : last, l.count - 1); c++) {
+    const picture = n === 0 && this.facts.kind === "picture"; // its channels are one tile
+    for (let c = picture ? 0 : first; c <= (picture ? 0 : Math.min(last, l.count - 1)); c++) {
       const [x, y] = draw.tileAt(l, c);
       const box = [x + x0 * l.cell, y + y0 * l.cell, (x1 - x0 + 1) * l.cell, (y1 - y0 + 1) * l.cell];
       if (kind !== "cell") context.fillRect(...box);

@@ -1,0 +1,103 @@
+"""A browser, and the page of a service with three runs: ink on black, a larger one of the same data, colour pictures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import needs
+import numpy as np
+import pytest
+import torch
+from making import png, tree
+from online import on_line
+
+import hubel
+from hubel.data import Preprocess
+from hubel.run import Card, Network, save_model
+from hubel.serving.app import make_app
+from hubel.serving.service import open_service
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --lang=en-US"
+)
+
+
+@pytest.fixture(scope="session")
+def chrome(tmp_path_factory):
+    binary, driver = needs.browser()
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    opened.set_script_timeout(60)
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture(scope="session")
+def colour(tmp_path_factory) -> str:
+    """A small residual network on colour pictures, untrained: its folder."""
+    folder = tmp_path_factory.mktemp("colour") / "colour"
+    folder.mkdir()
+    preprocess = Preprocess("picture", (3, 32, 40), mean=(0.5,) * 3, std=(0.25,) * 3)
+    card = Card("classify", ("red", "green", "blue"), 3, Network("preact-resnet"), preprocess)
+    torch.manual_seed(0)
+    save_model(folder, card, card.build())
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory, colour):
+    """The address of the page."""
+    root = tmp_path_factory.mktemp("page-runs")
+    for seed, name in enumerate(("digits", "other")):
+        made = hubel.train(
+            "digits", network="fast-digits", epochs=2, seed=seed, out=root / name, precision="fp32"
+        )
+        hubel.evaluate(made)
+    service = open_service([str(root / "digits"), str(root / "other"), colour], engine="torch", threads=1)
+    with on_line(make_app(service)) as address:
+        yield address
+
+
+@pytest.fixture
+def page(chrome, site):
+    """The page as it opens on a laptop, with nothing remembered; afterwards it must not have complained."""
+    chrome.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "light"}]}
+    )
+    resize(chrome, 1440, 900)
+    chrome.get(f"{site}/page/icon.svg")
+    chrome.execute_script("localStorage.clear(); sessionStorage.clear()")
+    chrome.get_log("browser"), chrome.get_log("performance")
+    chrome.get(f"{site}/")
+    yield chrome
+    assert chrome.get_log("browser") == []
+
+
+def resize(chrome, width, height, mobile=False):
+    said = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", said)
+
+
+@pytest.fixture
+def photograph(tmp_path) -> Path:
+    """A file of a picture with colours, wider than high."""
+    y, x = np.mgrid[0:60, 0:90]
+    pixels = np.stack([255 * x / 90, 255 * y / 60, 255 * ((x - 45) ** 2 + (y - 30) ** 2 < 400)], -1)
+    return tree(tmp_path, {"photo.png": png(pixels)}) / "photo.png"
+
+
+@pytest.fixture
+def shot(request, chrome, tmp_path_factory):
+    """shot("name"): a screenshot, kept in $HUBEL_SHOTS or the folder of the tests."""
+    folder = Path(os.environ.get("HUBEL_SHOTS") or tmp_path_factory.getbasetemp() / "screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return lambda name: chrome.save_screenshot(str(folder / f"{request.node.name}-{name}.png"))
