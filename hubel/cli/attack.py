@@ -85,7 +85,7 @@ class _Asked:
 
         given = asked_about(self.run, "picture", named, numbers, self.attack.seed)
         kept, page = Kept(arrays=self.json), None
-        with show.bar("attacking", "pictures", quiet=self.json) as bar:
+        with show.bar("attacking", "attacks", quiet=self.json) as bar:
             made = kept.passing(findings(self.run, given.items, self.attack, bar.advance))
             first = list(islice(made, 1))  # what is wrong shows here, before a folder is made
             if self.out is not None or not self.json:

@@ -35,6 +35,7 @@ from hubel.explanation.inside import asking
 from hubel.explanation.robustness import TOLERANCE, Curve, chunks, must_be_pictures, smallest
 from hubel.run import Run
 
+ROUNDS = 20  # attacks for a picture at most: one of the eps asked for, nine that double, ten that halve
 SIDE, SHOWN = 224, 3  # of a picture in pixels; answers beneath it
 TIMES = (10, 5, 2, 1)  # what a difference is multiplied with: the first that fits into half the scale
 MOST_LEVELS = 32  # an eps up to here is told in 255ths: 8/255, but 0.2
@@ -66,16 +67,38 @@ def findings(
     if attack.target is not None and attack.target >= len(run.classes):
         raise InputError(f"there is no class {attack.target}: the network has {len(run.classes)}")
     pieces = chunks(len(items), run.preprocess.shape)
+    rounds = _Rounds(len(pieces), progress)
     for chunk in pieces:
-        made = changed(run, items[chunk], attack)
-        if progress:
-            progress(min(chunk.stop, len(items)), len(items))
+        made = changed(run, items[chunk], attack, rounds.one)
+        rounds.end()
         for one in made:
             yield finding(run, one, attack)
 
 
-def changed(run: Run, items: Sequence[Item], attack: Attack) -> list[Changed]:
-    """The items attacked together. Of what is answered wrongly already, nothing is changed."""
+class _Rounds:
+    """Progress in attacks: a piece of the pictures takes at most about ROUNDS, as many as the bisection asks for."""
+
+    def __init__(self, pieces: int, progress: Callable[[int, int], None] | None) -> None:
+        self.total, self.progress = pieces * ROUNDS, progress
+        self.ended, self.here = 0, 0
+
+    def one(self) -> None:
+        self.here = min(self.here + 1, ROUNDS)
+        self._tell()
+
+    def end(self) -> None:
+        self.ended, self.here = self.ended + ROUNDS, 0
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.progress:
+            self.progress(self.ended + self.here, self.total)
+
+
+def changed(
+    run: Run, items: Sequence[Item], attack: Attack, told: Callable[[], None] | None = None
+) -> list[Changed]:
+    """The items attacked together. Of what is answered wrongly already, nothing is changed. told: after each attack"""
     x = torch.from_numpy(np.stack([item.x for item in items]))
     with asking(run, attack.seed) as model:
         before = _logits(model, x)
@@ -85,7 +108,9 @@ def changed(run: Run, items: Sequence[Item], attack: Attack) -> list[Changed]:
         after = x.clone()
         if len(standing):
             after[standing] = attacked(model, x[standing], labels[standing], attack, whole=True)
-        flips = smallest(model, x, labels, attack)
+        if told:
+            told()
+        flips = smallest(model, x, labels, attack, progress=told)
         seen, at_flip = _logits(model, after), _logits(model, flips.x)
         there = attack.succeeded(seen, labels)
     return [
