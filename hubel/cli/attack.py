@@ -78,7 +78,7 @@ class _Asked:
     def pictures(self, named: list[str], numbers: str | None) -> None:
         """Each picture before and after, in a page."""
         from hubel.cli import show
-        from hubel.cli.explain import Kept, asked_about, short_name
+        from hubel.cli.asking import Kept, asked_about, short_name
         from hubel.explanation.attack import findings
         from hubel.explanation.finding import write
         from hubel.run import new_folder
@@ -140,7 +140,7 @@ class _Asked:
     def curve(self, place: str | None, sizes: Sequence[float], limit: int) -> None:
         """Accuracy against eps: a table, a picture of the curve, its page."""
         from hubel.cli import show
-        from hubel.cli.explain import short_name
+        from hubel.cli.asking import short_name
         from hubel.evaluation.evaluate import labelled, opened
         from hubel.explanation.attack import curve_finding
         from hubel.explanation.finding import write

@@ -210,7 +210,8 @@ def another(lacking: frozenset[str]) -> str:
     """An installed font that has these characters; "" if there is none."""
     from matplotlib.font_manager import fontManager
 
-    for path in sorted({font.fname for font in fontManager.ttflist}):
+    # Matplotlib's font of last resort has a box for every character, and a letter for none.
+    for path in sorted({font.fname for font in fontManager.ttflist if "LastResort" not in font.fname}):
         try:
             if lacking <= letters(path):
                 return path
