@@ -11,17 +11,20 @@ Idle latency is one connection's.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import io
 import os
 import platform
 import re
+import signal
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -171,8 +174,9 @@ def running(peer: Peer) -> Iterator[int]:
         port = free.getsockname()[1]
     command = [part.replace("PORT", str(port)) if part == "PORT" else part for part in peer.command]
     process = subprocess.Popen(
-        command, env={**os.environ, **peer.beside}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        command, env={**os.environ, **peer.beside}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        process_group=0,
+    )  # fmt: skip
     try:
         until = time.monotonic() + 120
         while True:
@@ -187,11 +191,11 @@ def running(peer: Peer) -> Iterator[int]:
                 time.sleep(0.2)
         yield port
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        for sign in (signal.SIGTERM, signal.SIGKILL):  # a peer's processes outlive their parent
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
 
 
 def wrk(port: int, script: Path, seconds: int, connections: int) -> Load:

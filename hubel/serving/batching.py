@@ -1,16 +1,18 @@
 """Batches formed under load: an idle network takes a picture at once, and what comes meanwhile goes together next.
 
-There is no timer that waits for company. Everything but _work runs on the event loop's thread; _work, in the one thread
-that this network has, decodes, answers and packs, so that the loop is left to the sockets.
+There is no timer that waits for company. The one thread that a network has takes what waits, decodes, answers and packs
+it, and takes again without asking the loop, which is left to the sockets. Only tiny pictures are decoded on the loop:
+its core has the time for that, the network's has not.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -48,7 +50,7 @@ class Entry(Generic[T]):
 
 @dataclass
 class Work:
-    """What a network does with pictures, all of it in the worker's thread.
+    """What a network does with pictures, in the worker's thread.
 
     decode: a file's bytes to (C, H, W); raises an error of ours, or Large where its second argument says `quickly`
     logits: (N, C, H, W) to (N, K)   pack: (N, K) to N whole answers
@@ -59,6 +61,7 @@ class Work:
     pack: Callable[[np.ndarray], Sequence[bytes]]
     queue: int  # pictures that wait at most
     name: str = "model"
+    tiny: Callable[[bytes], bool] = lambda _: False  # whether decode takes no time, and is done on the loop
 
 
 @dataclass
@@ -73,11 +76,11 @@ class Batcher:
 
     def __init__(self, work: Work, limits: Limits, metrics: Metrics) -> None:
         self.work, self.limits = work, limits
-        self.waiting: deque[Entry[Any]] = deque()
-        self.depth = 0  # pictures in `waiting`
-        self.at_work: Sequence[Entry[Any]] = ()
-        self.aside: set[Entry[Any]] = set()  # large pictures that are being decoded
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"answers-{work.name}")
+        self.pending: set[Entry[Any]] = set()  # all that have no result yet
+        self.aside = 0  # large pictures that are being decoded, or wait for it
+        self._queue: SimpleQueue[Entry[Any]] = SimpleQueue()
+        self._entered = self._taken = 0  # pictures; the loop writes the one, the thread the other
+        self._thread = threading.Thread(target=self._run, name=f"answers-{work.name}", daemon=True)
         self._large = ThreadPoolExecutor(1, thread_name_prefix=f"decodes-{work.name}")
         self._looking = False
         self._count = _Counted(
@@ -86,51 +89,62 @@ class Batcher:
             metrics.dropped.labels(work.name),
         )
 
+    @property
+    def depth(self) -> int:
+        """Pictures that wait."""
+        return self._entered - self._taken
+
     def put(
         self,
         content: np.ndarray | bytes,
         finish: Callable[[np.ndarray], T] | None,
         receive: Receive | None = None,
     ) -> asyncio.Future[T]:
-        """The answer to come. Raises Refused (503) where too many wait."""
+        """The answer to come. Raises Refused (503) where too many wait, and what decode does of a tiny picture."""
         loop = asyncio.get_running_loop()
         size = 1 if isinstance(content, bytes) else len(content)
-        wait = self.depth + len(self.aside)
+        wait = self.depth + self.aside
         if wait and wait + size > self.work.queue:
             raise busy("queue", f"{wait} pictures wait already; at most {self.work.queue} may")
+        if isinstance(content, bytes) and self.work.tiny(content):
+            content = self.work.decode(content, True)[None]
         entry = Entry(content, size, finish, loop.create_future(), loop.time(), receive)
-        self.waiting.append(entry)
-        self.depth += size
-        self._count.depth.set(self.depth)
-        if not self.at_work:
-            self._next(loop)
+        self.pending.add(entry)
+        self._enter(entry)
         if not self._looking:
             self._looking = True
             loop.call_later(LOOK, self._look, loop)
         return entry.future
 
-    def close(self) -> None:
-        """Lets the threads end; what is at work is finished."""
-        self._thread.shutdown(wait=False)
-        self._large.shutdown(wait=False)
+    def _enter(self, entry: Entry[Any]) -> None:
+        self._entered += entry.size
+        self._queue.put(entry)
+        if not self._thread.is_alive():
+            self._thread.start()
 
-    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hand the next batch to the thread."""
-        batch: list[Entry[Any]] = []
-        size = 0
-        while self.waiting and size < self.limits.batch:
-            entry = self.waiting.popleft()
-            self.depth -= entry.size
-            if entry.future.done():  # its time is up, or nobody waits for it any more
-                continue
-            batch.append(entry)
-            size += entry.size
-        self.at_work = batch
-        self._count.depth.set(self.depth)
-        if batch:
-            loop.run_in_executor(self._thread, self._work, batch, loop)
+    def _run(self) -> None:
+        """The thread: whatever waits, as much of it as goes together, again and again."""
+        while True:
+            batch: list[Entry[Any]] = []
+            size = 0
+            entry = self._queue.get()
+            while True:
+                self._taken += entry.size
+                if not entry.future.done():  # else its time is up, or nobody waits for it any more
+                    batch.append(entry)
+                    size += entry.size
+                if size >= self.limits.batch:
+                    break
+                try:
+                    entry = self._queue.get_nowait()
+                except Empty:
+                    break
+            self._count.depth.set(self.depth)
+            if batch:
+                results = self._work(batch)
+                batch[0].future.get_loop().call_soon_threadsafe(self._done, batch, results)
 
-    def _work(self, batch: Sequence[Entry[Any]], loop: asyncio.AbstractEventLoop) -> None:
+    def _work(self, batch: Sequence[Entry[Any]]) -> list[Any]:
         """In the thread: each entry's answer, error, or Large."""
         results: list[Any] = [None] * len(batch)
         parts, places = [], []
@@ -145,7 +159,7 @@ class Batcher:
             self._answer(batch, parts, places, results)
         except Exception as e:  # a bug of ours must not leave anyone waiting
             results = [e if r is None else r for r in results]
-        loop.call_soon_threadsafe(self._done, batch, results, loop)
+        return results
 
     def _answer(
         self, batch: Sequence[Entry[Any]], parts: list[np.ndarray], places: list[int], results: list[Any]
@@ -169,16 +183,14 @@ class Batcher:
             for place, packed in zip(plain, self.work.pack(logits[rows]), strict=True):
                 results[place] = packed
 
-    def _done(
-        self, batch: Sequence[Entry[Any]], results: Sequence[Any], loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._next(loop)  # first the next work, then the answers
+    def _done(self, batch: Sequence[Entry[Any]], results: Sequence[Any]) -> None:
         for entry, result in zip(batch, results, strict=True):
             if isinstance(result, Large):
-                self.aside.add(entry)
+                self.aside += 1
+                loop = entry.future.get_loop()
                 loop.run_in_executor(self._large, self._decode, entry, loop)
             else:
-                settle(entry, result)
+                self.settle(entry, result)
 
     def _decode(self, entry: Entry[Any], loop: asyncio.AbstractEventLoop) -> None:
         """In the other thread: a large picture, one at a time."""
@@ -188,32 +200,40 @@ class Batcher:
             result = np.empty(0) if entry.future.done() else self.work.decode(entry.content, False)[None]
         except Exception as e:
             result = e
-        loop.call_soon_threadsafe(self._decoded, entry, result, loop)
+        loop.call_soon_threadsafe(self._decoded, entry, result)
 
-    def _decoded(
-        self, entry: Entry[Any], result: np.ndarray | Exception, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self.aside.discard(entry)
+    def _decoded(self, entry: Entry[Any], result: np.ndarray | Exception) -> None:
+        self.aside -= 1
         if isinstance(result, Exception):
-            settle(entry, result)
+            self.settle(entry, result)
         elif not entry.future.done():
             entry.content = result
-            self.waiting.appendleft(entry)
-            self.depth += entry.size
-            if not self.at_work:
-                self._next(loop)
+            self._enter(entry)
+
+    def settle(self, entry: Entry[Any], result: Any) -> None:
+        """Give an entry its result, unless it has one."""
+        self.pending.discard(entry)
+        if entry.watcher is not None and entry.watcher is not asyncio.current_task():
+            entry.watcher.cancel()
+        if entry.future.done():
+            return
+        if isinstance(result, Exception):
+            entry.future.set_exception(result)
+        else:
+            entry.future.set_result(result)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Who has waited too long is told so; who has gone is forgotten."""
         now = loop.time()
-        pending = [e for e in (*self.waiting, *self.at_work, *self.aside) if not e.future.done()]
-        for entry in pending:
-            if now - entry.born > self.limits.deadline:
-                settle(entry, busy("deadline", f"there was no answer within {self.limits.deadline:g} s"))
+        for entry in list(self.pending):
+            if entry.future.done():  # whoever waited was cancelled
+                self.pending.discard(entry)
+            elif now - entry.born > self.limits.deadline:
+                self.settle(entry, busy("deadline", f"there was no answer within {self.limits.deadline:g} s"))
             elif entry.receive is not None and entry.watcher is None and now - entry.born > LOOK / 2:
                 entry.watcher = loop.create_task(self._watch(entry))
-        self._looking = bool(pending)
-        if pending:
+        self._looking = bool(self.pending)
+        if self._looking:
             loop.call_later(LOOK, self._look, loop)
 
     async def _watch(self, entry: Entry[Any]) -> None:
@@ -222,20 +242,8 @@ class Batcher:
         message = await entry.receive()
         if message["type"] == "http.disconnect" and not entry.future.done():
             self._count.dropped.inc(entry.size)
-            settle(entry, Gone(499, "gone", "the client has gone"))
+            self.settle(entry, Gone(499, "gone", "the client has gone"))
 
 
 class Gone(Refused):
     """There is nobody to answer."""
-
-
-def settle(entry: Entry[Any], result: Any) -> None:
-    """Give an entry its result, unless it has one."""
-    if entry.watcher is not None and entry.watcher is not asyncio.current_task():
-        entry.watcher.cancel()
-    if entry.future.done():
-        return
-    if isinstance(result, Exception):
-        entry.future.set_exception(result)
-    else:
-        entry.future.set_result(result)

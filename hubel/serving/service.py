@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from hubel.serving.batching import Batcher, Large, Receive, Work
 from hubel.serving.envelope import packed
 from hubel.serving.limits import Limits, Refused, busy
 from hubel.serving.metrics import Metrics
-from hubel.serving.packing import PICTURE, Packing, is_large, prediction
+from hubel.serving.packing import PICTURE, TINY_PIXELS, Packing, is_large, is_tiny, prediction
 from hubel.serving.predictor import Engine, choose
 from hubel.serving.samples import Samples
 
@@ -39,6 +40,8 @@ class Served:
         self._opening = threading.Lock()
         self._samples: Samples | None = None
         work = Work(self.decode, engine.model.logits, self._pack, limits.queue or queue_for(engine), name)
+        if math.prod(run.preprocess.shape) <= TINY_PIXELS:  # else it is not decoding that takes the time
+            work.tiny = is_tiny
         self.batches = Batcher(work, limits, metrics)
         self.packing = Packing(name, run.classes) if run.task == "classify" else None
 

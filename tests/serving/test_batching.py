@@ -128,13 +128,13 @@ def test_after_its_deadline_a_request_is_told_so_and_its_picture_is_not_computed
         with pytest.raises(Refused):
             await first  # what is at work is late, too
         held.may.set()
-        await asyncio.to_thread(lambda: held.batcher._thread.submit(lambda: None).result())
-        await asyncio.sleep(0)
+        held.batcher.limits = Limits(deadline=60)
+        await held.batcher.put(bytes([2]), None)  # after it nothing of what came before is left
         return held, refused.value
 
     held, refused = played(story())
     assert (refused.http_status, refused.reason) == (503, "deadline")
-    assert held.batches == [1]
+    assert held.batches == [1, 1]
 
 
 def test_the_work_of_a_client_who_has_gone_is_dropped():
