@@ -153,7 +153,7 @@ def _finding(
     drawn = (_vector if heats.ndim == 2 else _pictures)(run, item, sides, heats)
     images = [_heading(item, sides, said), drawn]
     if trust:
-        images.append(_checked(trust, sides[0]))
+        images.append(_checked(trust, sides[0], "pixels" if heats.ndim == 3 else "columns"))
     caption = _caption(found, own, sides[0], trust)
     return Finding(
         item.name, f"{item.name}: {said}", drawing.framed(drawing.down(images, 18)), caption, numbers, arrays
@@ -278,14 +278,14 @@ def _vector(run: Run, item: Item, sides: Sequence[Side], heats: np.ndarray) -> I
     return drawing.down([drawing.across(charts[n : n + 3], 28) for n in range(0, len(charts), 3)], 20)
 
 
-def _checked(trust: Trust, side: Side) -> Image.Image:
-    """Two curves and the bars of the sanity check in a row."""
+def _checked(trust: Trust, side: Side, cells: str) -> Image.Image:
+    """Two curves and the bars of the sanity check in a row. cells: what goes and comes"""
     charts = [
         curve_chart(
             "Deletion: should fall early" if c.kind == "deletion" else "Insertion: should rise early",
             f"area {_against_chance(c)}, moved {c.moved_areas.mean():.3f}",
             c.shares, c.followed[0], c.random[:, 0], c.moved[:, 0],
-            across=f"pixels {'gone' if c.kind == 'deletion' else 'there'}", top=_height(c),
+            across=f"{cells} {'gone' if c.kind == 'deletion' else 'there'}", top=_height(c),
         )
         for c in (trust.deletion, trust.insertion)
     ]  # fmt: skip
@@ -294,7 +294,7 @@ def _checked(trust: Trust, side: Side) -> Image.Image:
     ]
     charts.append(
         bar_chart(
-            "Weights shuffled, from the head down to",
+            "Weights shuffled, from the head to",
             "how alike the evidence stays; should come near 0",
             rows, low=min(0.0, *(v for _, v in rows)), high=1.0, said=lambda v: number(round(v, 2)),
         )

@@ -201,7 +201,8 @@ def _linear(step: Step, moving: Collection[fx.Node]) -> bool:
         return module.running_mean is not None
     if module is not None:
         return isinstance(module, LINEAR)
-    given, name = [a for a in (*step.node.args, *step.node.kwargs.values()) if a in moving], called(step.node)
+    arguments, name = (*step.node.args, *step.node.kwargs.values()), called(step.node)
+    given = [a for a in arguments if isinstance(a, fx.Node) and a in moving]
     if name in DIVISIONS:
         return given == [step.node.args[0]]
     return name in MOVES or (name in PRODUCTS and len(given) == 1)
