@@ -275,7 +275,7 @@ def test_a_change_towards_a_class_ends_there(opened, picture):
     wanted = opened.run.classes[int(looked.logits.argmin())]
     found = questions.changed(opened, looked, wanted)
     assert found["changed"] and found["way"][-1]["class"] == wanted
-    with pytest.raises(InputError, match="answers .* already"):
+    with pytest.raises(InputError, match=r"answers .* already"):
         questions.changed(opened, looked, opened.run.classes[int(looked.logits.argmax())])
 
 
@@ -405,7 +405,10 @@ def test_a_busy_workshop_says_when_to_come_again(client, service, monkeypatch):
     monkeypatch.setattr(questions, "WAIT", 0.01)
     told(client.post("/v1/attacks", json={"sample": 3}))  # the copy is made
     opened = Opened(service.default.run)
-    with opened.workshop.lock, pytest.raises(InputError, match="another long question") as refused:
-        with questions.working(opened):
-            pass
+    with (
+        opened.workshop.lock,
+        pytest.raises(InputError, match="another long question") as refused,
+        questions.working(opened),
+    ):
+        pass
     assert refused.value.http_status == 503 and refused.value.headers["Retry-After"]

@@ -5,6 +5,7 @@ The routes are thin: each reads its options and calls one function of this folde
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -28,11 +29,12 @@ def router(service: Service) -> APIRouter:
     """The routes of one run; the app has them under /v1 and under /v1/models/{name}."""
     routes = APIRouter(tags=["opened"])
     ready = _Ready(service)
+    threading.Thread(target=ready.warm, args=(service.default,)).start()
 
     @routes.get("/network")
     def of_network(served: One) -> Response:
         """The layers in graph order, with windows and receptive fields, and how drawings are prepared: for a page."""
-        return answer(facts(served, ready.of(served)))
+        return answer(ready.facts_of(served))
 
     @routes.get("/kernel")
     def of_kernel(served: One, layer: str, map: Annotated[int, Query(ge=0, le=2**31)]) -> Response:  # noqa: A002
@@ -114,6 +116,17 @@ class _Ready:
     def __init__(self, service: Service) -> None:
         self.locks = {name: threading.Lock() for name in service.models}
         self.made: dict[str, Opened] = {}
+        self.facts: dict[str, dict[str, Any]] = {}
+
+    def warm(self, served: Served) -> None:
+        """The first visitor does not wait for what can be made ready before; what fails here fails again when asked."""
+        with contextlib.suppress(HubelError):
+            self.facts_of(served)
+
+    def facts_of(self, served: Served) -> dict[str, Any]:
+        if served.name not in self.facts:
+            self.facts[served.name] = facts(served, self.of(served))
+        return self.facts[served.name]
 
     def of(self, served: Served) -> Opened:
         with self.locks[served.name]:

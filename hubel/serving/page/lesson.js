@@ -14,6 +14,7 @@ export class Lesson {
   }
 
   build() {
+    this.known = "";
     const { classes } = this.page.view().facts;
     const before = this.select?.value ?? "";
     this.select = options(make("select", { id: "true-class" }), [["", t("nothing")], ...classes.map((name, k) => [String(k), name])], before);
@@ -29,18 +30,23 @@ export class Lesson {
   // Another picture: what was learnt from the last one is over.
   forget(label = null) {
     this.steps = [];
+    this.known = "";
     if (this.select) this.select.value = label === null ? "" : String(label);
     this.out?.replaceChildren(make("p", { className: "small" }, t("learnStart")));
   }
 
   async asked() {
     const view = this.page.view(), item = view.item;
-    if (!item || this.select.value === "") return;
+    if (!item || !this.select || this.select.value === "") return;
+    const asked = JSON.stringify([view.base, view.version, this.select.value, this.steps, this.shown]);
+    if (asked === this.known) return; // it is there already
     this.root.classList.add("busy");
     try {
       const body = { ...item.body, class: Number(this.select.value), steps: this.steps, gradients: this.shown ? [this.shown] : [] };
       const found = await api.post(`${view.base}/lessons`, body);
-      if (item === view.item) this.show(found, view);
+      if (item !== view.item) return;
+      this.known = asked;
+      this.show(found, view);
     } catch (e) {
       this.page.failed(e);
     } finally {

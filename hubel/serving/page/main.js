@@ -36,21 +36,22 @@ async function start() {
   wire();
   words();
   try {
-    const { models, broken } = await api.get("/v1/models");
-    page.kept = (await api.get("/v1/feedback")).kept;
+    const [{ models, broken }, { kept }, first] = await Promise.all(["models", "feedback", "network"].map((what) => api.get(`/v1/${what}`)));
+    page.kept = kept;
     options(by("model"), models.map((m) => [m.name, m.name]), models[0].name);
     options(by("other"), [["", t("nothing")], ...models.map((m) => [m.name, m.name])], "");
     by("comparing").hidden = models.length < 2;
-    await openModels();
+    await openModels({ [first.name]: first });
     for (const [name, why] of Object.entries(broken ?? {})) tell(`${name}: ${why}`);
   } catch (e) {
     failed(e);
   }
 }
 
-async function openModels() {
+// known: of networks that have been asked about already
+async function openModels(known = {}) {
   const names = [by("model").value, by("other").value].filter(Boolean);
-  const facts = await Promise.all(names.map((name) => api.get(`/v1/models/${encodeURIComponent(name)}/network`)));
+  const facts = await Promise.all(names.map((name) => known[name] ?? api.get(`/v1/models/${encodeURIComponent(name)}/network`)));
   page.views.forEach((old) => old.close());
   by("networks").classList.toggle("two", facts.length > 1);
   page.views = facts.map((one) => {
@@ -123,7 +124,10 @@ const live = api.latest(async () => {
       const answer = await one.ask({ body });
       if (!answer) return;
       one.answer = answer;
-      if (place === 0) showAnswer(answer);
+      if (place === 0) {
+        showAnswer(answer);
+        panels.learn.forget(page.truth);
+      }
       if (one.mine && answer.probabilities) bars(one.mine, one.facts.classes, answer.probabilities);
     }
     if (page.views.length > 1) compared();
@@ -142,7 +146,7 @@ function settled() {
   resting = setTimeout(() => {
     if (page.tab === "why") panels.why.ask();
     if (page.tab === "cell") panels.cell.again()?.catch(failed);
-    if (page.tab === "learn") page.truth === null ? panels.learn.forget() : panels.learn.forget(page.truth), panels.learn.ask();
+    if (page.tab === "learn") panels.learn.ask();
   }, 250);
 }
 

@@ -106,7 +106,7 @@ def test_the_arithmetic_of_every_layer_type_is_that_of_the_replay(page, networks
 
 def test_a_wrong_window_would_be_noticed(page, networks):
     """The oracle can fail: another kernel's weights give another number."""
-    name, module, x = networks[0]
+    _, module, x = networks[0]
     found = Program(module).run(x)
     node = next(n for n in found.layers.values() if n.operation and n.operation.__name__ == "conv2d")
     cell, other = (arithmetic(node, [o, 1, 2]) for o in (0, 1))
