@@ -46,7 +46,7 @@ def dream(
 ) -> None:  # fmt: skip
     """Paint what a network would answer to most."""
     from hubel.cli import show
-    from hubel.cli.explain import short_name
+    from hubel.cli.asking import short_name
     from hubel.cli.picture_files import free, is_picture_file, size_of
     from hubel.explanation.film import film_format
 
@@ -60,6 +60,8 @@ def dream(
     if animate is not None:
         film_format(animate)
         free(animate, "--animate")
+        if animate == out:
+            raise InputError(f"--out and --animate are both {out}: name two files")
     if out is not None and is_picture_file(out):
         free(out, "--out")
     dreamer = _Dreamer(given.run, photo, size_of(size), steps, octaves, seed)
@@ -80,9 +82,9 @@ def dream(
         show.as_json(told | {name: str(path) for name, path in files.items() if path})
         return
     _print(made.dreams, findings)
-    show.say(f"{'picture' if is_picture_file(where or Path()) else 'page'}  {where}")
+    show.say(f"{'picture ' if is_picture_file(where or Path()) else 'page    '} {where}")
     if animate is not None:
-        show.say(f"the way   {animate}")
+        show.say(f"the way  {animate}")
 
 
 def _targets(

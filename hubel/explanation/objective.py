@@ -77,14 +77,25 @@ def layer_of(run: Run, layer: str, map: int | None = None) -> Target:  # noqa: A
     return Target(f"{layer} {kind} {map}", layer=layer, map=map)
 
 
-def usual_layer(run: Run) -> str:
-    """Where a photograph is dreamt on if nobody says: three quarters of the way through the layers with maps.
+def last_of_sizes(run: Run, least: int = 2) -> tuple[str, ...]:
+    """The last layer of each size of maps, before the head, from large maps to small.
 
-    Raises InputError where there are none.
+    least: cells of a side; where no layer has as many, the last with maps. Raises InputError where there is none.
     """
     inside = Inside(run)
     inside.with_maps(None)
-    return inside.maps[3 * (len(inside.maps) - 1) // 4].name
+    order = [layer.name for layer in inside.parts.layers]
+    end = order.index(inside.parts.before_head())
+    maps = [row for row in inside.maps if order.index(row.name) <= end and row.type != "Dropout"] or [
+        *inside.maps
+    ]
+    by_size = {row.output[1:]: row.name for row in maps if min(row.output[1:]) >= least}
+    return tuple(by_size.values()) or (maps[-1].name,)
+
+
+def usual_layer(run: Run) -> str:
+    """Where a photograph is dreamt on if nobody says: the last layer of the last but one size of maps."""
+    return last_of_sizes(run)[-2:][0]
 
 
 def raised_by(target: Target) -> str:
@@ -146,7 +157,7 @@ class Objective:
             own = "×".join(map(str, self.run.preprocess.shape[1:]))
             raise InputError(
                 f"{self.target.name} of {self.run.network.name} cannot be asked about a picture of {height}×{width} "
-                f"({reason}). The network's own size is {own}; only layers before its first matrix take others"
+                f"({reason}). Its own size is {own}; name another --size"
             )
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from hubel.errors import InputError
 from hubel.explanation.deepdream import resized
 from hubel.explanation.inside import Inside, asking
+from hubel.explanation.objective import last_of_sizes
 from hubel.explanation.painting import Canvas, total_variation
 from hubel.run import Run
 
@@ -70,18 +71,12 @@ def gram(maps: Tensor) -> Tensor:
 
 
 def usual_layers(run: Run) -> tuple[str, tuple[str, ...]]:
-    """The content's layer and the style's: the last of each size of maps with 8 cells a side or more, before the head.
+    """The content's layer and the style's: the last of each size of maps with 8 cells a side or more.
 
     The content is kept at the last but one: a cell of the last sees too much of the picture to keep a face.
-    Raises InputError where there are none.
+    Raises InputError where the network has no maps.
     """
-    inside = Inside(run)
-    inside.with_maps(None)
-    order = [layer.name for layer in inside.parts.layers]
-    end = order.index(inside.parts.before_head())
-    maps = [row for row in inside.maps if order.index(row.name) <= end and row.type != "Dropout"]
-    by_size = {row.output[1:]: row.name for row in maps if min(row.output[1:]) >= 8} or {(): maps[-1].name}
-    names = tuple(by_size.values())
+    names = last_of_sizes(run, least=8)
     return names[-2:][0], names
 
 
