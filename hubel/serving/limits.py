@@ -14,7 +14,7 @@ class Limits:
 
     body: int = 32 << 20  # bytes of a request; a phone's largest photographs have about 20 MB
     pictures: int = 256  # in one request; more belong into several
-    queue: int = 0  # pictures that wait at most; 0: as many as are answered within half a second
+    queue: int = 0  # pictures that wait at most; 0: as many as are answered in a quarter of a second
     batch: int = 64  # pictures that go through a network together
     deadline: float = 10.0  # seconds from the first byte of a request to its answer; then 503
     workers: int = 8  # questions (maps, explanations) that may wait for a network; then 503

@@ -23,6 +23,9 @@ from hubel.errors import InputError
 from hubel.serving.limits import Limits
 
 GRACE = 30  # seconds that accepted requests have at the end
+# libuv takes one new connection of a listening handle per turn of the loop (since 1.46), and under overload a turn is
+# long: new clients would wait for seconds while the old ones are served. So many handles listen to the one socket.
+HANDLES = 64
 SETTINGS = "HUBEL_SERVING"  # what the other processes are to do, in their environment
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -96,13 +99,13 @@ def serve(settings: Settings, ready: Callable[[Any, str], None]) -> None:
     if settings.workers == 1:
         door = made(settings)
         config = _config(door)
-        _Server(config, lambda: ready(door.service, address)).run([listening])
+        _Server(config, lambda: ready(door.service, address)).run(handles(listening))
         return
     with tempfile.TemporaryDirectory(prefix="hubel-metrics-") as folder:
         os.environ |= {SETTINGS: settings.to_json(), "PROMETHEUS_MULTIPROC_DIR": folder}
         door = made(settings)  # for what is told here, and to fail here where no run can be read
         ready(door.service, address)
-        Multiprocess(_config("hubel.serving.server:worker", settings.workers), sockets=[listening]).run()
+        Multiprocess(_config("hubel.serving.server:worker", settings.workers), sockets=handles(listening)).run()
 
 
 def worker() -> Any:
@@ -135,6 +138,11 @@ def listen(host: str, port: int) -> socket.socket:
         ) from e
     made.set_inheritable(True)
     return made
+
+
+def handles(listening: socket.socket) -> list[socket.socket]:
+    """The same socket, HANDLES times."""
+    return [listening, *(listening.dup() for _ in range(HANDLES - 1))]
 
 
 def address_of(listening: socket.socket) -> str:

@@ -22,7 +22,7 @@ from hubel.serving.packing import PICTURE, TINY_PIXELS, Packing, is_large, is_ti
 from hubel.serving.predictor import Engine, choose
 from hubel.serving.samples import Samples
 
-WAIT = 0.5  # seconds that a picture may stand in the queue, by its default length
+WAIT = 0.25  # seconds that a picture may stand in the queue, by its default length
 AROUND = 0.0003  # seconds of decoding, packing and HTTP around each picture
 LEAST, MOST = 16, 2048  # pictures in a queue
 
