@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from types import FrameType
@@ -119,6 +120,7 @@ def made(settings: Settings) -> Any:
     from hubel.serving.door import LOCAL, Rules
     from hubel.serving.service import open_service
 
+    warnings.filterwarnings("ignore", module="PIL")  # what strangers' pictures lack is for the answer, not for our log
     service = open_service(
         settings.runs, settings.limits, engine=settings.engine, threads=settings.threads, workers=settings.workers,
         feedback=settings.feedback,
