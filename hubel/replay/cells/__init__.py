@@ -6,8 +6,10 @@
 Nothing of PyTorch is needed for that.
 """
 
+from hubel.definitions.tape import Node
+from hubel.replay.cells.given import given
 from hubel.replay.cells.record import Cell, Read, Step, Window
 from hubel.replay.cells.rules import cell
 from hubel.replay.cells.way import Receptive, Seen, receptive
 
-__all__ = ["Cell", "Read", "Receptive", "Seen", "Step", "Window", "cell", "receptive"]
+__all__ = ["Cell", "Node", "Read", "Receptive", "Seen", "Step", "Window", "cell", "given", "receptive"]

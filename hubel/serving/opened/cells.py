@@ -11,11 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hubel.definitions import Node
-from hubel.definitions.windows import grid, row
 from hubel.errors import InputError
-from hubel.replay.cells import Cell, Read, Seen, cell, receptive
-from hubel.replay.cells.record import Asked, plain, pointed_at
+from hubel.replay.cells import Cell, Node, Read, Seen, cell, given, receptive
 from hubel.serving.opened.network import Looked, Opened
 
 MOST = 200_000  # numbers that one answer holds
@@ -97,57 +94,6 @@ def told(made: Cell) -> dict[str, Any]:
     if made.window is not None:  # the window says already which cells these are, and `inputs` what they hold
         reads = [{"argument": r["argument"], "node": r["node"]} for r in reads]
     return {**found, "reads": reads}
-
-
-def given(node: Node, index: Sequence[int]) -> dict[str, Any]:
-    """The settings of the operation, and of its weights the numbers that this cell takes."""
-    if node.operation is None:
-        return {}
-    asked = Asked.about(node, pointed_at("cell", node, index))
-    found: dict[str, Any] = {}
-    for name, value in asked.given.items():
-        if isinstance(value, bool | int | float | str) or value is None:
-            found[name] = value
-        elif isinstance(value, np.ndarray) and name in (
-            "mean",
-            "variance",
-            "gamma",
-            "beta",
-            "slope",
-            "a",
-            "b",
-        ):
-            number = of_cell(value, asked.index, node)
-            if number is not None:
-                found[name] = number
-    if node.operation.__name__ in ("avg_pool2d", "avg_pool1d"):
-        found["padded"] = [list(sides) for sides in padding_of(asked)]
-    if node.operation.__name__ in ("layer_norm", "rms_norm") and found.get("eps") is None:
-        found["eps"] = float(np.finfo(np.asarray(asked["x"]).dtype).eps)
-    found["index"] = list(asked.index)
-    return {name: plain(value) for name, value in found.items()}
-
-
-def of_cell(value: np.ndarray, index: Sequence[int], node: Node) -> float | None:
-    """One number per channel: that of the cell's; or per place in the last axes."""
-    assert node.operation is not None
-    if node.operation.__name__ in ("layer_norm", "rms_norm"):
-        return float(value[tuple(index[len(index) - value.ndim :])])
-    if value.ndim != 1 or len(index) < 2:
-        return None
-    return float(value[index[1] if len(value) > 1 else 0])
-
-
-def padding_of(asked: Asked) -> list[tuple[int, int]]:
-    """Of an average pooling, before and after along each axis."""
-    x, stride = asked["x"], asked["kernel"] if asked["stride"] is None else asked["stride"]
-    around = (asked["kernel"], stride, asked["padding"], 1)
-    over = (
-        grid("", x.shape[2:], *around, ceil=asked["ceil"])
-        if x.ndim == 4
-        else row("", x.shape[2], *around, ceil=asked["ceil"])
-    )
-    return list(over.padding)[-(x.ndim - 2) :]
 
 
 def sees(opened: Opened, looked: Looked, layer: str, node: Node, at: Sequence[int]) -> dict[str, Any]:

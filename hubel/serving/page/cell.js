@@ -27,7 +27,7 @@ export class CellPanel {
   // view: a NetworkView; row: of its rows; at: [map, row, column]
   async show(view, row, at) {
     const asked = ++this.asked;
-    this.shown = { view, row, at };
+    this.shown = { view, row, at, version: view.version };
     const cell = await this.fetched(view, row, at);
     if (asked !== this.asked) return;
     this.root.replaceChildren(this.title(row, at), ...this.written(cell));
@@ -42,8 +42,9 @@ export class CellPanel {
     }
   }
 
-  again() {
-    if (this.shown) return this.show(this.shown.view, this.shown.row, this.shown.at);
+  // For another picture; `anew` for other colours.
+  again(anew = false) {
+    if (this.shown && (anew || this.shown.version !== this.shown.view.version)) return this.show(this.shown.view, this.shown.row, this.shown.at);
   }
 
   fetched(view, row, at) {

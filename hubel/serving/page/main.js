@@ -411,7 +411,7 @@ function wire() {
     document.documentElement.dataset.theme = theme;
     localStorage.setItem("hubel-theme", theme);
     page.views.forEach((one) => one.repaint());
-    if (page.source) panels.cell.again()?.catch(failed);
+    if (page.source) panels.cell.again(true)?.catch(failed);
     else nothing();
   };
   matchMedia("(prefers-color-scheme: dark)").onchange = () => page.views.forEach((one) => one.repaint());

@@ -42,9 +42,18 @@ def ready(page):
     return page
 
 
+# The answer, once nothing has been asked for a while: while a stroke is drawn, answers follow one another.
+RESTING = """(() => {
+    const asked = performance.getEntriesByType("resource").length;
+    const answer = document.querySelector("#verdict b")?.textContent, state = asked + " " + answer;
+    if (window.seenState !== state) Object.assign(window, { seenState: state, seenAt: performance.now() });
+    return performance.now() - window.seenAt > 200 ? answer : null;
+})()"""
+
+
 def answered(page):
     """The class that is answered."""
-    return until(page, "document.querySelector('#verdict b')?.textContent")
+    return until(page, RESTING, 30)
 
 
 def draw(page, *ways, at=(0.3, 0.25)):
