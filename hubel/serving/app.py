@@ -35,7 +35,7 @@ def make_app(service: Service, rules: Rules | None = None) -> Door:
     for part in (_health(service), _page(), document.page(app)):
         document.describe(part)
         app.include_router(part)
-    document.install(app)
+    document.install(app, [*service.models, *service.broken])
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     app.mount("/docs", StaticFiles(directory=document.PLACE), name="docs-files")
     paths = {"/v1": service.default} | {

@@ -6,6 +6,7 @@ Routes that take pictures read their body themselves (inputs.asked), so FastAPI 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -129,10 +130,12 @@ def describe(part: APIRouter) -> None:
         route.responses[good] = _told("The answer.")
         if route.path == "/samples/{id}":
             route.responses[200]["content"]["image/png"] = BYTES
+        if route.path == "/metrics":
+            route.responses[200]["content"] = {"text/plain": {"schema": {"type": "string"}}}
 
 
-def install(app: FastAPI) -> None:
-    """Put the finished document in the place of FastAPI's own."""
+def install(app: FastAPI, names: Sequence[str]) -> None:
+    """Put the finished document in the place of FastAPI's own. names: of the runs that are served"""
     plain = app.openapi
 
     @lru_cache(1)
@@ -141,6 +144,10 @@ def install(app: FastAPI) -> None:
         told.setdefault("components", {}).setdefault("schemas", {})["Envelope"] = ENVELOPE
         for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's form of a 422, which is not ours
             told["components"]["schemas"].pop(name, None)
+        for operation in (one for methods in told["paths"].values() for one in methods.values()):
+            for parameter in operation.get("parameters", []):
+                if (parameter["name"], parameter["in"]) == ("name", "path"):
+                    parameter["schema"]["enum"] = list(names)
         told["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         told["security"] = [{}, {"token": []}]
         return told

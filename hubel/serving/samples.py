@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from functools import cached_property
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,15 @@ from hubel.serving.limits import Refused
 
 
 class Samples:
-    """The test part in hand. Raises Refused (404) where the data is not on this machine."""
+    """The test part in hand. Raises Refused (404) where the data is not on this machine.
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    work: lends the run's model, to one at a time, for what is computed once: answers and features of all samples
+    """
+
+    def __init__(self, run: Run, work: Callable[[], AbstractContextManager[Run]]) -> None:
+        self.run, self.work = run, work
+        self._predictions: Predictions | None = None
+        self._features: np.ndarray | None = None
         try:
             self.dataset = run.dataset()
             self.split: Split = self.dataset.test
@@ -47,11 +53,15 @@ class Samples:
         """The sample's name and its input."""
         return self.split.items[self.check(number)], self.input(number)
 
-    @cached_property
+    @property
     def predictions(self) -> Predictions | None:
         """What the run answers for each, as `hubel evaluate` wrote it or newly asked; None for a regression."""
-        if self.run.task == "regress":
-            return None
+        if self._predictions is None and self.run.task != "regress":
+            with self.work():
+                self._predictions = self._predictions or self._answered()
+        return self._predictions
+
+    def _answered(self) -> Predictions:
         try:
             stored = read_predictions(self.run)
         except ArtifactError:
@@ -101,19 +111,21 @@ class Samples:
 
     def similar(self, number: int, most: int = 10) -> list[tuple[int, float]]:
         """The samples most alike, best first, with the cosine of their last features to this one's."""
-        features = self._directions
+        features = self._directions()
         cosines: np.ndarray = features @ features[self.check(number)]  # (N,)
         cosines[number] = -np.inf
         best = np.argsort(-cosines, kind="stable")[: min(most, len(self) - 1)]
         return [(int(i), float(cosines[i])) for i in best]
 
-    @cached_property
     def _directions(self) -> np.ndarray:
-        """(N, F) float32: the features before the head, each of length 1."""
-        features = self.run.features(self.split.inputs)
-        features = features.reshape(len(features), -1)
-        lengths = np.linalg.norm(features, axis=1, keepdims=True)
-        return features / np.where(lengths > 0, lengths, 1)
+        """(N, F) float32: the features before the head, each of length 1; computed once."""
+        if self._features is None:
+            with self.work():
+                if self._features is None:
+                    found = self.run.features(self.split.inputs).reshape(len(self), -1)
+                    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+                    self._features = found / np.where(lengths > 0, lengths, 1)
+        return self._features
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -95,18 +95,22 @@ def serve(settings: Settings, ready: Callable[[Any, str], None]) -> None:
     where none can be read.
     """
     settings.check()
-    listening = listen(settings.host, settings.port)
-    address = address_of(listening)
-    if settings.workers == 1:
+    with listen(settings.host, settings.port) as listening:
+        address = address_of(listening)
+        if settings.workers > 1:
+            _several(settings, listening, lambda service: ready(service, address))
+            return
         door = made(settings)
         config = _config(door)
         _Server(config, lambda: ready(door.service, address)).run(handles(listening))
-        return
+
+
+def _several(settings: Settings, listening: socket.socket, ready: Callable[[Any], None]) -> None:
     with tempfile.TemporaryDirectory(prefix="hubel-metrics-") as folder:
         os.environ |= {SETTINGS: settings.to_json(), "PROMETHEUS_MULTIPROC_DIR": folder}
-        door = made(settings)  # for what is told here, and to fail here where no run can be read
-        ready(door.service, address)
-        Multiprocess(_config("hubel.serving.server:worker", settings.workers), sockets=handles(listening)).run()
+        ready(made(settings).service)  # for what is told here, and to fail here where no run can be read
+        config = _config("hubel.serving.server:worker", settings.workers)
+        Multiprocess(config, sockets=handles(listening)).run()
 
 
 def worker() -> Any:

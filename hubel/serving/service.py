@@ -50,7 +50,7 @@ class Served:
         """The test part, opened when it is first asked for."""
         with self._opening:
             if self._samples is None:
-                self._samples = Samples(self.run)
+                self._samples = Samples(self.run, self.work)
             return self._samples
 
     @contextmanager

@@ -30,6 +30,7 @@ COMMANDS = (
     "zoo",
     "data",
     "measure",
+    "serve",
 )
 HEAVY = {"torch", "numpy", "sklearn", "matplotlib", "PIL", "scipy"}
 
