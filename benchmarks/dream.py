@@ -86,7 +86,7 @@ def told(first: Run, second: Run, rows: list[tuple[float, int, float, float]], s
     lines = [
         "## Dreams of digits, and what a second network says of them",
         "",
-        f"| seed | least p of `{first.network.name}` itself | `{second.network.name}` agrees | its mean p | ten dreams |",
+        f"| seed | least p of `{first.network.name}` itself | `{second.network.name}` agrees | its mean p | time |",
         "| --- | --- | --- | --- | --- |",
     ]
     for seed, (own, agrees, p, took) in enumerate(rows):
@@ -94,7 +94,7 @@ def told(first: Run, second: Run, rows: list[tuple[float, int, float, float]], s
     installed = ", ".join(f"{name} {version}" for name, version in versions(("torch", "numpy")).items())
     lines += [
         "",
-        f"A dream of {SIDE}×{SIDE} on SqueezeNet 1.1 ({LAYER}, map {MAP}): {seconds:.0f} s. The settings of `hubel dream`. "
+        f"A dream of {SIDE}×{SIDE} on SqueezeNet 1.1 ({LAYER}, map {MAP}): {seconds:.0f} s. Time is of ten dreams. "
         f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
         f"{platform.machine()}, {installed}, by `benchmarks/dream.py`.",
     ]

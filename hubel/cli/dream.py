@@ -199,7 +199,7 @@ def _finding(given: Found, dream: Dream, note: str) -> Finding:
     import numpy as np
     import torch
 
-    from hubel.explanation.drawing import enlarged, picture
+    from hubel.explanation.drawing import enlarged, number, picture
     from hubel.explanation.finding import Finding, file_name
     from hubel.explanation.objective import raised_by
 
@@ -209,10 +209,11 @@ def _finding(given: Found, dream: Dream, note: str) -> Finding:
         levels = torch.from_numpy(np.rint(dream.picture * 255).astype(np.float32) / 255)
         with torch.no_grad():
             numbers["p"] = float(given.run.model(levels[None]).softmax(1)[0, target.number])
+    said = f"{height}×{width} pixels; {raised_by(target)} from {number(dream.began)} to {number(dream.value)}"
     image = picture(dream.picture)
     return Finding(
         file_name(target.name), target.name, enlarged(image, SHOWN) if max(image.size) < SHOWN else image,
-        note or f"{height}×{width} pixels; raised: {raised_by(target)}", numbers, {"picture": dream.picture},
+        note or said, numbers, {"picture": dream.picture},
     )  # fmt: skip
 
 

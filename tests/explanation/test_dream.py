@@ -166,9 +166,9 @@ def test_one_over_f_by_hand():
 
 
 def test_total_variation_by_hand():
-    # Two channels, 2x3. First: down |3|+|0|+|-1| = 4, right |1|+|1| + |-2|+|0| = 4. Second is flat. Per pixel: 8/6.
-    x = torch.tensor([[[[0.0, 1, 2], [3, 1, 1]], [[5.0, 5, 5], [5, 5, 5]]]])
-    assert total_variation(x).tolist() == pytest.approx([8 / 6])
+    # Two channels, 2x3. First: down |3|+|0|+|3| = 6, right |1|+|1| + |-2|+|4| = 8. Second is flat. Per pixel: 14/6.
+    x = torch.tensor([[[[0.0, 1, 2], [3, 1, 5]], [[5.0, 5, 5], [5, 5, 5]]]])
+    assert total_variation(x).tolist() == pytest.approx([14 / 6])
 
 
 def test_views_that_do_not_move_are_the_picture():
