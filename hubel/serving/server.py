@@ -6,6 +6,7 @@ ends at once. Several processes share the socket; their numbers are added up thr
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -115,6 +116,9 @@ def _several(settings: Settings, listening: socket.socket, ready: Callable[[Any]
 
 def worker() -> Any:
     """The application of one of several processes."""
+    from hubel.serving.metrics import process_ends
+
+    atexit.register(process_ends)
     return made(Settings.from_json(os.environ[SETTINGS]))
 
 

@@ -85,8 +85,8 @@ def test_many_pictures_of_one_request_stay_together_and_get_their_own_numbers():
     async def story():
         held = Held()
         first = await held.hold()
-        one = held.batcher.put(bytes([9]), None)
         many = held.batcher.put(np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1), lambda z: z[:, 0].tolist())
+        one = held.batcher.put(bytes([9]), None)
         held.may.set()
         return await first, await one, await many
 
