@@ -75,6 +75,8 @@ async function openModels(known = {}) {
       pad.show(null);
     }
     by("ink-colour").hidden = first.input[0] !== 3;
+    by("row-form").hidden = first.kind === "picture";
+    for (const part of ["pad-frame", "tools", "seen-row"]) by(part).hidden = first.kind !== "picture";
   }
   words();
   buildPanels();
@@ -87,12 +89,12 @@ async function openModels(known = {}) {
 function bodyFor(facts, place) {
   const source = page.source;
   if (!source) return null;
+  if (facts.kind !== "picture" && source.kind !== "row") return null;
   if (source.kind === "sample") {
     if (place === 0) return { sample: source.id };
     return view().item?.body && "sample" in view().item.body ? seenPixels() : view().item?.body;
   }
   if (source.kind === "row") return { row: source.numbers };
-  if (source.kind === "pixels") return { pixels: source.pixels };
   if (source.kind === "file" && !pad.strokes.length) return { image: source.data };
   if (facts.ink && !pad.picture) {
     const [, H, W] = facts.input;
@@ -397,6 +399,12 @@ function wire() {
   by("file").onchange = (e) => {
     if (e.target.files[0]) useFile(e.target.files[0]);
     e.target.value = "";
+  };
+  by("row-form").onsubmit = (e) => {
+    e.preventDefault();
+    page.source = { kind: "row", numbers: by("row").value.split(/[\s,;，]+/).filter(Boolean).map(Number) };
+    page.truth = null;
+    changed();
   };
   by("camera").onclick = () => openCamera(useFile, tell);
   by("shelf-button").onclick = () => openShelf(view(), useSample, failed);

@@ -1,4 +1,4 @@
-"""A browser, and the page of a service with three runs: ink on black, a larger one of the same data, colour pictures."""
+"""A browser, and the page of a service with four runs: ink on black twice, colour pictures, rows of numbers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def site(tmp_path_factory, colour):
             "digits", network="fast-digits", epochs=2, seed=seed, out=root / name, precision="fp32"
         )
         hubel.evaluate(made)
-    service = open_service([str(root / "digits"), str(root / "other"), colour], engine="torch", threads=1)
+    hubel.train("points", epochs=1, out=root / "points", precision="fp32")
+    places = [str(root / "digits"), str(root / "other"), colour, str(root / "points")]
+    service = open_service(places, engine="torch", threads=1)
     with on_line(make_app(service)) as address:
         yield address
 

@@ -251,6 +251,20 @@ def test_the_shelf_shows_the_worst_mistakes_first(page, site, shot):
     assert one(page, "#bars .mark .name").text == worst[0]["label"]  # what it really is
 
 
+def test_a_network_on_numbers_is_asked_with_a_row(page, shot):
+    ready(page)
+    choose(page, "#model", "points")
+    until(page, "document.querySelector('.title b').textContent === 'points'")
+    assert not one(page, "#pad").is_displayed()
+    one(page, "#row").send_keys("0.3, -0.2")
+    press(page, "ENTER")
+    answered(page)
+    row = all_of(page, ".row")[1].get_attribute("data-layer")
+    hover(page, f"[data-layer='{row}'] canvas", 6, 6).click().perform()
+    until(page, "document.querySelector('#tab-cell .agrees')")
+    shot("numbers")
+
+
 # ---- the network
 
 
