@@ -233,9 +233,7 @@ def told(loads: Mapping[str, Sequence[Load]], idle: Mapping[str, float], args: a
         p50, p99 = (statistics.median(getattr(load, p) for load in rounds) for p in ("p50", "p99"))
         ratio = "" if name == "hubel serve" else f"{ours / middle[name]:.2f}"
         p50, p99, alone = (f"{1e3 * seconds:.1f} ms" for seconds in (p50, p99, idle[name]))
-        lines.append(
-            f"| {name} | {middle[name]:,.0f} | {ratio} | {p50} | {p99} | {alone} |"
-        )
+        lines.append(f"| {name} | {middle[name]:,.0f} | {ratio} | {p50} | {p99} | {alone} |")
     installed = ", ".join(f"{n} {v}" for n, v in versions(("onnxruntime", "fastapi", "uvicorn")).items())
     lines += [
         "",

@@ -128,7 +128,9 @@ def made(settings: Settings) -> Any:
     from hubel.serving.door import LOCAL, Rules
     from hubel.serving.service import open_service
 
-    warnings.filterwarnings("ignore", module="PIL")  # what strangers' pictures lack is for the answer, not for our log
+    warnings.filterwarnings(
+        "ignore", module="PIL"
+    )  # what strangers' pictures lack is for the answer, not for our log
     service = open_service(
         settings.runs, settings.limits, engine=settings.engine, threads=settings.threads, workers=settings.workers,
         feedback=settings.feedback,
