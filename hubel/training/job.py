@@ -156,7 +156,7 @@ class Job:
         network = self.card.build()
         if self.start:
             self.told = self.start.put(network, self.card)
-        elif adapt := getattr(network, "adapt", None):  # fresh weights that follow from the data, as whitening kernels do
+        elif adapt := getattr(network, "adapt", None):  # fresh weights that follow from the data
             every = max(1, len(train.inputs) // FIRST_LOOK)  # of all classes, however they are sorted
             look = train.inputs[::every]
             pixels = torch.from_numpy(look.astype(np.float32) / 255)

@@ -95,9 +95,11 @@ def test_json_has_numbers_and_the_picture_and_writes_nothing(cli, run, tmp_path,
         (["--class", "1", "--animate", "way.mp4"], "an animation ends in .png or .gif"),
     ],
 )
-def test_what_is_wrong_is_named(cli, run, arguments, text):
+def test_what_is_wrong_is_named(cli, run, arguments, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     said = cli("dream", run, *arguments)
     assert (said.code, said.out) == (2, "") and text in said.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_overwritten(cli, run, tmp_path):

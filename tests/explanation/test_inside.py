@@ -64,7 +64,9 @@ def test_all_that_is_borrowed_is_given_back_after_failure(run):
         torch.rand(5)
         raise ZeroDivisionError
     assert model.training and not layer._forward_hooks
-    assert [p.requires_grad for p in model.parameters()] == [False] + [True] * (len([*model.parameters()]) - 1)
+    assert [p.requires_grad for p in model.parameters()] == [False] + [True] * (
+        len([*model.parameters()]) - 1
+    )
     assert torch.equal(torch.get_rng_state(), expected)
     first.requires_grad_(True)
     model.eval()
@@ -81,7 +83,7 @@ def test_the_seed_alone_says_what_is_drawn(run):
 
 def test_a_network_without_maps_says_what_its_layers_give(tmp_path):
     run = hubel.train("digits", network="mlp", out=tmp_path / "mlp", epochs=0)
-    with pytest.raises(InputError, match="no layer with maps.*saliency"):
+    with pytest.raises(InputError, match=r"no layer with maps.*saliency"):
         _ = Inside(run).last_maps
 
 
