@@ -80,7 +80,8 @@ export class NetworkView {
     const row = this.rows[n], [C, H, W] = row.maps;
     const step = n === 0 ? 1 : Math.max(1, Math.ceil(Math.max(H, W) / SIDE));
     const most = this.parts?.[n].whole ? C : H * W === 1 ? SHOWN.numbers : this.all ? SHOWN.small : SHOWN.large;
-    return { shape: [n === 0 ? 1 : Math.min(C, most), Math.ceil(H / step), Math.ceil(W / step)], step };
+    const picture = n === 0 && this.facts.kind === "picture"; // its channels are one tile
+    return { shape: [picture ? 1 : Math.min(C, most), Math.ceil(H / step), Math.ceil(W / step)], step };
   }
 
   laid() {

@@ -256,6 +256,10 @@ def test_a_network_on_numbers_is_asked_with_a_row(page, shot):
     choose(page, "#model", "points")
     until(page, "document.querySelector('.title b').textContent === 'points'")
     assert not one(page, "#pad").is_displayed()
+    assert (
+        one(page, "[data-layer='input'] canvas").size["width"]
+        > one(page, "[data-layer='input'] canvas").size["height"]
+    )  # both numbers
     one(page, "#row").send_keys("0.3, -0.2")
     press(page, "ENTER")
     answered(page)
