@@ -31,8 +31,22 @@ class Inside:
 
     @property
     def maps(self) -> tuple[Layer, ...]:
-        """The layers that give maps: (C, H, W) with more than one cell."""
-        return tuple(row for row in self.layers if len(row.output) == 3 and row.output[1] * row.output[2] > 1)
+        """The layers that give maps: (C, H, W) with more than one cell, each at a place of the picture.
+
+        What attention makes of tokens has three axes, too, and no places.
+        """
+        shaped = [row for row in self.layers if len(row.output) == 3 and row.output[1] * row.output[2] > 1]
+        return tuple(row for row in shaped if self._places(row))
+
+    def _places(self, row: Layer) -> bool:
+        """Whether its cells look at the picture one after the other, or at padding beside it, as far as is known."""
+        shape = self.run.preprocess.shape
+        if len(shape) != 3 or row.sees is None:
+            return len(shape) != 3
+        return all(
+            axis is None or (axis.stride > 0 and axis.offset + (cells - 1) * axis.stride < 2 * side)
+            for axis, cells, side in zip(row.sees, row.output[1:], shape[1:], strict=True)
+        )
 
     @property
     def last_maps(self) -> Layer:

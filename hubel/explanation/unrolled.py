@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from hubel.errors import InputError
+from hubel.shapes import windowed
 from hubel.zoo.fields import called
 from hubel.zoo.pixels import Pixels
 from hubel.zoo.trace import Step, trace
@@ -48,18 +49,20 @@ class Largest(nn.Module):
     Captum's rule for pooling puts differences back where they came from, and loses those that fall on one place.
     """
 
-    def __init__(self, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]) -> None:
+    def __init__(
+        self, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], *, ceil: bool
+    ) -> None:
         super().__init__()
-        self.kernel, self.stride, self.padding = kernel, stride, padding
+        self.kernel, self.stride, self.padding, self.ceil = kernel, stride, padding, ceil
         self.pool = nn.MaxPool2d((kernel[0] * kernel[1], 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        N, C, _, _ = x.shape
-        (U, V), (P, Q) = self.kernel, self.padding
+        (N, C, H, W), (U, V), (s, t), (P, Q) = x.shape, self.kernel, self.stride, self.padding
+        h, w = windowed(H, U, s, P, ceil=self.ceil), windowed(W, V, t, Q, ceil=self.ceil)
         low = torch.finfo(x.dtype).min / 4  # never the largest; -inf less -inf would be no number
-        x = nn.functional.pad(x, (Q, Q, P, P), value=low)
-        windows = x.unfold(2, U, self.stride[0]).unfold(3, V, self.stride[1])  # (N, C, h, w, U, V)
-        h, w = windows.shape[2:4]
+        # What a last window rounded up needs beyond the padding is there, too; a window more is left out.
+        x = nn.functional.pad(x, (Q, Q + t, P, P + s), value=low)
+        windows = x.unfold(2, U, s).unfold(3, V, t)[:, :, :h, :w]  # (N, C, h, w, U, V)
         rows = windows.permute(0, 1, 4, 5, 2, 3).reshape(N, C, U * V, h * w)
         return self.pool(rows).view(N, C, h, w)
 
@@ -92,10 +95,11 @@ def _pooled(settings: Settings) -> nn.Module | None:
     kernel = _pair(settings["kernel_size"])
     stride = kernel if settings.get("stride") is None else _pair(settings["stride"])
     padding = _pair(settings.get("padding", 0))
-    if _pair(settings.get("dilation", 1)) != (1, 1) or settings.get("ceil_mode"):
+    ceil = bool(settings.get("ceil_mode"))
+    if _pair(settings.get("dilation", 1)) != (1, 1):
         return None
-    apart = kernel == stride and padding == (0, 0)
-    return nn.MaxPool2d(kernel) if apart else Largest(kernel, stride, padding)
+    apart = kernel == stride and padding == (0, 0) and not ceil
+    return nn.MaxPool2d(kernel) if apart else Largest(kernel, stride, padding, ceil=ceil)
 
 
 def _pair(value: Any) -> tuple[int, int]:

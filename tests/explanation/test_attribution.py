@@ -224,6 +224,25 @@ def test_deeplift_adds_up_where_steps_are_functions_reused_or_in_place(modules):
     assert unrolled(run.model, RESCALED).ruled == 2 * 6
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "ceil"),
+    [
+        ((3, 2), (2, 3), (1, 0), False),
+        (3, 2, 0, True),
+        (3, 2, 1, True),
+        ((2, 4), (3, 5), (1, 2), True),
+        (2, 2, 0, True),
+    ],
+)
+def test_pooling_by_windows_taken_apart_is_pooling(kernel, stride, padding, ceil):
+    pool = nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil)
+    x = (
+        torch.randn(2, 3, 8, 11, generator=torch.Generator().manual_seed(1)) - 2
+    )  # padding with 0 would be the largest
+    copied = unrolled(run_of(pool, (3, 8, 11)).model, RESCALED)
+    assert torch.equal(copied.model(x), pool(x)) and copied.strange == ()
+
+
 def test_how_a_network_is_written_does_not_change_what_is_found():
     torch.manual_seed(3)
     one = Reused(modules=True)

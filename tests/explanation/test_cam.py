@@ -11,6 +11,7 @@ from explanation.by_hand import run_of
 from torch import nn
 
 import hubel
+from hubel import zoo
 from hubel.errors import InputError, UnknownName
 from hubel.explanation.attribution import attribute
 from hubel.explanation.cam import placed
@@ -141,6 +142,16 @@ def test_a_blob_that_is_seen_is_found_in_its_place():
     x[0, 0, 20:27, 24:31] = 1  # what cell (5, 6) sees, its middle at (23, 27)
     heat = attribute(run, x, "grad-cam", 0).heat[0]
     assert np.unravel_index(heat.argmax(), heat.shape) == (23, 27)
+
+
+def test_what_attention_makes_of_tokens_is_no_map():
+    run = run_of(zoo.create("vit-tiny", 2, (3, 64, 64)), (3, 64, 64))
+    rows = {row.name: row for row in Inside(run).layers}
+    assert any(
+        len(row.output) == 3 and "attn" in name for name, row in rows.items()
+    )  # heads, tokens, channels
+    assert not [row.name for row in Inside(run).maps if "attn" in row.name]
+    assert Inside(run).last_maps.name == "patch_embed.proj"
 
 
 def test_what_cannot_be_asked_is_said_with_what_can(run, x, tmp_path):
