@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hubel.data import open_source as open_source
     from hubel.evaluation.evaluate import evaluate as evaluate
+    from hubel.explanation.methods import explain as explain
     from hubel.run import Run as Run
     from hubel.run import load as load
     from hubel.training import Recipe as Recipe
@@ -26,8 +27,9 @@ __version__ = "0.1.0"
 _FACE = {
     "create": "hubel.zoo", "names": "hubel.zoo", "open_source": "hubel.data", "train": "hubel.training",
     "Recipe": "hubel.training", "load": "hubel.run", "Run": "hubel.run", "evaluate": "hubel.evaluation.evaluate",
+    "explain": "hubel.explanation.methods",
 }  # fmt: skip
-__all__ = ["Recipe", "Run", "create", "evaluate", "load", "names", "open_source", "train"]
+__all__ = ["Recipe", "Run", "create", "evaluate", "explain", "load", "names", "open_source", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Measure a run. The only place that opens the test split."""
+"""Measure a run on its test part, which training never opens, or on other data."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from hubel.errors import InputError, UnknownName
@@ -68,6 +69,22 @@ METHODS = {
     "guided-grad-cam": _why("Guided Grad-CAM", "Grad-CAM with the detail of guided gradients", "layer"),
     "deeplift": _why("DeepLIFT", "contributions against black, where the network allows"),
 }  # fmt: skip
+
+
+def explain(run: Run, items: Any, method: str = "grad-cam", **asked: Any) -> list[Finding]:
+    """Ask a trained network about pictures: what it sees in them, why it answers as it does.
+
+    items: a path, bytes, Pillow picture or array, or a list of these; () where the method needs none
+    method: one of METHODS   asked: fields of Question, as layer="features.3", top=3, contrast=("3", "8")
+    A finding holds a picture, a caption, numbers and arrays; finding.write(findings, out, title) makes a page of them.
+    Raises InputError for what the caller can mend.
+    """
+    listed = list(items) if isinstance(items, list | tuple) else [items]
+    names = [str(item) if isinstance(item, str | Path) else f"{place}" for place, item in enumerate(listed)]
+    named = [Item(name, run.pixels(item)[0]) for name, item in zip(names, listed, strict=True)]
+    question = Question(**asked)
+    must_take(method, question)
+    return list(function(method)(run, named, question))
 
 
 def method(name: str) -> Method:
