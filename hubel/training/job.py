@@ -46,6 +46,7 @@ from hubel.run import (
     versions,
     write_settings,
 )  # fmt: skip
+from hubel.training.devices import choose_bf16, choose_device
 from hubel.training.recipe import AGAINST, Recipe, compose, for_few, read_recipe
 from hubel.training.transfer import Start, recipe_for, start
 
@@ -426,43 +427,6 @@ def stopping(trainer: Trainer) -> Iterator[_Stopped]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def choose_device(name: str) -> str:
-    """auto: CUDA, then Apple's, then the processor. Another name must be usable here."""
-    import torch
-
-    if name == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as e:
-        raise InputError(
-            f"the device {name!r} cannot be used here ({str(e).splitlines()[0]}); try --device auto"
-        ) from e
-    return name
-
-
-def choose_bf16(precision: str, device: str, *, gains: bool) -> bool:
-    """Whether to compute in bfloat16. auto: where the network gains and the machine multiplies it natively."""
-    if precision != "auto":
-        return precision == "bf16"
-    return gains and native_bf16(device)
-
-
-def native_bf16(device: str) -> bool:
-    """Whether the processor or GPU has instructions for bfloat16; elsewhere it is emulated, and slow."""
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    # Private names: a version without them is taken for a processor without the instructions.
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
 
 
 def _usual(source: Source, engine: str) -> str:

@@ -325,14 +325,14 @@ def test_a_wrong_choice_is_named_and_leaves_nothing_behind(tmp_path, options, er
 
 
 def test_bfloat16_is_taken_where_network_and_machine_gain_unless_the_user_says(monkeypatch):
-    from hubel.training import job
+    from hubel.training import devices
 
     for native in (False, True):
-        monkeypatch.setattr(job, "native_bf16", lambda device, native=native: native)
-        assert job.choose_bf16("auto", "cpu", gains=True) is native
-        assert job.choose_bf16("auto", "cpu", gains=False) is False
-        assert job.choose_bf16("bf16", "cpu", gains=False) is True
-        assert job.choose_bf16("fp32", "cpu", gains=True) is False
+        monkeypatch.setattr(devices, "native_bf16", lambda device, native=native: native)
+        assert devices.choose_bf16("auto", "cpu", gains=True) is native
+        assert devices.choose_bf16("auto", "cpu", gains=False) is False
+        assert devices.choose_bf16("bf16", "cpu", gains=False) is True
+        assert devices.choose_bf16("fp32", "cpu", gains=True) is False
 
 
 def test_a_folder_with_something_in_it_is_left_alone(run):
