@@ -57,7 +57,9 @@ def main(path: str, place: int) -> None:
         drawing.Tile(maps(run, x, first), "what it sees", f"maps of {first}"),
         drawing.Tile(heat(run, x), "why", "Grad-CAM"),
         drawing.Tile(
-            large(drawing.picture(made.flipped)), "what changes its mind", f"answered {second}, at eps {made.flip:.2f}"
+            large(drawing.picture(made.flipped)),
+            "what changes its mind",
+            f"answered {second}, at eps {made.flip:.2f}",
         ),
         drawing.Tile(large(drawing.picture(dream(run, target).picture)), "its dream", f"of {label}"),
     ]

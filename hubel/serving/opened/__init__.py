@@ -48,7 +48,7 @@ def router(service: Service) -> APIRouter:
         layers: names; first, count: of each layer's maps; side: larger maps are thinned out to about that many cells
         """
         exact = said.text("values", "uint8", ("uint8", "float32")) == "float32"
-        first, count, side = (_whole(said, name) for name in ("first", "count", "side"))
+        first, count, side = _whole(said, "first"), _whole(said, "count"), _whole(said, "side", 1)
         wanted = Wanted(_names(said, "layers"), first or 0, count, side, exact)
         return await _told(ready, said, lambda opened, looked: network.answered(opened, looked, wanted))
 
@@ -164,8 +164,8 @@ def facts(served: Served, opened: Opened) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _whole(said: Asked, name: str) -> int | None:
-    return said.whole(name, 0, 0, 2**31) if name in said.options else None
+def _whole(said: Asked, name: str, least: int = 0) -> int | None:
+    return said.whole(name, least, least, 2**31) if name in said.options else None
 
 
 def _needed(said: Asked, name: str) -> str:
