@@ -146,10 +146,11 @@ class Door:
             head = [(b"content-type", JSON.encode()), (b"content-length", str(len(answer)).encode()), *more]
             await sending({"type": "http.response.start", "status": status, "headers": head})
             await sending({"type": "http.response.body", "body": answer})
-        route = label(scope)
-        if route not in self._counts:
-            self._counts[route] = self.metrics.answered(route)
-        self._counts[route](told, time.perf_counter() - begin)
+        finally:  # what raises past here was answered with 500 by FastAPI, and counts as well
+            route = label(scope)
+            if route not in self._counts:
+                self._counts[route] = self.metrics.answered(route)
+            self._counts[route](told, time.perf_counter() - begin)
 
     def _refused(self, e: HubelError) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         self.metrics.refused(e)
