@@ -16,7 +16,11 @@ def fenced(text: str) -> list[tuple[str, str]]:
 
 def commands(text: str) -> list[list[str]]:
     """The words after each `hubel` that a reader could type: in sh and console blocks, and in `code` of the prose."""
-    lines = [line for kind, block in fenced(text) if kind in ("sh", "console") for line in joined(block)]
+    lines = [line for kind, block in fenced(text) if kind == "sh" for line in joined(block)]
+    for kind, block in fenced(text):
+        typed = [line for line in joined(block) if line.startswith("$ ")] if kind == "console" else []
+        assert kind != "console" or typed, f"a console block in which nothing is typed: {block}"
+        lines += typed  # the others are what is printed
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
     lines += [span for span in re.findall(r"`([^`\n]+)`", prose) if span.startswith("hubel ")]
     found = []

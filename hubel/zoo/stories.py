@@ -52,10 +52,9 @@ OWN = Family("our own, the defaults", (
     The first two are made for that: a stem, two or three stages of two 3×3 convolutions, each with batch norm and ReLU,
     and one linear layer. The pooling stands right behind a convolution, in front of norm and ReLU, which then touch a
     quarter of the numbers. Of each of the last maps only the largest value is kept, wherever it lies, so that a
-    shifted picture gets nearly the same answer. Each of these choices was kept because a measurement on two cores
-    spoke for it. The third takes its time, a quarter of an hour for 45,000 photographs of 32×32, and is right more
-    often: wider stages behind a stem that whitens, whose kernels are the principal components of the pictures' smallest
-    patches, found in the data before the first step.
+    shifted picture gets nearly the same answer. The third takes its time, a quarter of an hour for 45,000 photographs
+    of 32×32, and is right more often: wider stages behind a stem that whitens, whose kernels are the principal
+    components of the pictures' smallest patches, found in the data before the first step.
     """),
     Story("Fully connected layers", ("mlp",), """
     One neuron draws a straight line between two classes, and a layer of hidden ones lets the line bend. How to tell a
