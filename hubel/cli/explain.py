@@ -47,6 +47,8 @@ def explain(
 
     if top < 1:
         raise InputError(f"--top must be at least 1, got {top}")
+    if seed < 0:
+        raise InputError(f"--seed begins at 0, got {seed}")
     without_answers = method is not None and not methods.method(method).answers
     given = found(run, weights, features=without_answers, quiet=json_)
     name = method or _usual(given.run)
