@@ -128,7 +128,7 @@ class Objective:
         y = self.front(self.run.model.normalized(x))  # (N, O, ...)
         if self.target.map is None:
             return y.flatten(1).square().mean(1) / 2
-        return y[:, self.target.map].flatten(1).mean(1)
+        return y[:, self.target.map].reshape(len(y), -1).mean(1)
 
     @property
     def ground(self) -> Tensor:
