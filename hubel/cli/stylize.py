@@ -104,6 +104,10 @@ def _painted(content: str, style: str, out: Path, size: int | None) -> dict[str,
 
     network = painter(style)
     x = photograph(content, 3, (size,) if size else (), PAINTED)
+    if max(x.shape[1:]) <= 4:  # a single cell is left of it, and nothing to norm by
+        raise InputError(
+            f"{content} at {x.shape[1]}×{x.shape[2]} pixels is too small to paint: name a --size from 5"
+        )
     with torch.inference_mode():
         y = network(x[None])[0].numpy()
     write_picture(picture(y), out)
