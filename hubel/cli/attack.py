@@ -51,7 +51,9 @@ def attack(
         raise InputError(f"--limit and --seed begin at 0, got {limit} and {seed}")
     trained = found(run, weights, quiet=json_).run
     must_be_pictures(trained)
-    sizes = amounts("--eps", eps) if eps else []
+    sizes = amounts("--eps", eps) if eps is not None else []
+    if method == "deepfool" and not all(0 <= length < float("inf") for length in sizes):
+        raise InputError(f"--eps of deepfool takes lengths of the whole change from 0, as 0.5,1,2, got {eps}")
     largest = max(sizes) if sizes and method != "deepfool" else usual_eps(trained.preprocess.shape[0])
     wanted = classes_named(trained, [target])[0] if target is not None else None
     settings = Attack(method, largest, steps, step, restarts, wanted, seed)
