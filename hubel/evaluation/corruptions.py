@@ -107,6 +107,8 @@ def measure(
             f"--corruptions spoils pictures that are to be classified, but the run {run.path} was trained to "
             f"{run.task} {run.preprocess.kind}s"
         )
+    if seed < 0:
+        raise InputError(f"--seed begins at 0, got {seed}")
     place = opened(run, data, part)
     labels = labelled(run, place)
     known = np.flatnonzero(labels >= 0)
