@@ -37,7 +37,9 @@ HINTS: dict[str, dict[str, Any]] = {
     # Clothes ask for more maps at full size than digits do.
     "fashion-mnist": {"network": "fast-pictures", "fast-pictures": {**PHOTOS, "crop": 2, "epochs": 10}},
     "cifar10": {
-        "network": "strong-pictures", "strong-pictures": {**PHOTOS, "crop": 2}, "fast-pictures": {**PHOTOS, "crop": 4},
+        "network": "strong-pictures",
+        "strong-pictures": {**PHOTOS, "crop": 2},
+        "fast-pictures": {**PHOTOS, "crop": 4},
     },
 }
 
