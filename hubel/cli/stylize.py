@@ -50,7 +50,7 @@ def stylize(
     }  # fmt: skip
     chosen = {name: value for name, value in chosen.items() if value is not None}
     for name, value in chosen.items():
-        if isinstance(value, int | float) and value < (1 if name == "steps" else 0):
+        if isinstance(value, int | float) and not (name == "steps") <= value < float("inf"):
             raise InputError(f"{'--steps' if name == 'steps' else 'a weight'} cannot be {value:g}")
     free(out, "--out")
     if is_style(style):
