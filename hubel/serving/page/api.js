@@ -13,8 +13,8 @@ export class Refused extends Error {
 let token = sessionStorage.getItem("hubel-token") ?? "";
 let asking = null; // one question for the token, however many requests were refused
 
-async function fetched(path, settings = {}, again = true) {
-  const headers = { ...settings.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+async function fetched(path, settings = {}) {
+  const used = token, headers = { ...settings.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   let found;
   try {
     found = await fetch(path, { ...settings, headers });
@@ -22,10 +22,9 @@ async function fetched(path, settings = {}, again = true) {
     if (e.name === "AbortError") throw e;
     throw new Refused(0, t("unreachable"));
   }
-  if (found.status === 401 && again) {
-    asking ??= askForToken().finally(() => (asking = null));
-    await asking;
-    return fetched(path, settings, false);
+  if (found.status === 401) {
+    if (token === used) await (asking ??= askForToken().finally(() => (asking = null)));
+    if (token) return fetched(path, settings); // a wrong one is asked for again, until the box is put away
   }
   return found;
 }
