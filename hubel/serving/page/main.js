@@ -198,15 +198,16 @@ function askTruth(answer) {
   box.hidden = !page.kept || !body;
   if (box.hidden) return;
   const select = options(make("select", { id: "truth" }), [["", t("nothing")], ...classes.map((name) => [name, name])], "");
-  select.onchange = async () => {
+  const keep = make("button", { type: "button", onclick: async () => { // not onchange: an arrow key chooses what lies on the way
+    if (!select.value) return;
     try {
       await api.post(`${view().base}/feedback`, { ...body, label: select.value, ...(select.value === answer.class ? {} : { answer: answer.class }) });
       box.replaceChildren(make("p", { className: "small", role: "status" }, t("thanks")));
     } catch (e) {
       failed(e);
     }
-  };
-  box.replaceChildren(make("label", { className: "pick" }, make("span", {}, t("wrong")), select));
+  } }, t("ok"));
+  box.replaceChildren(make("div", { className: "buttons" }, make("label", { className: "pick" }, make("span", {}, t("wrong")), select), keep));
 }
 
 function compared() {
