@@ -428,11 +428,8 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 def new_folder(out: str | Path | None, name: str, root: str | Path = "runs") -> Path:
     """Make the folder of a new run: exactly `out`, or runs/NAME with a number where that is taken."""
     if out is not None:
+        must_be_free(out)
         folder = Path(out)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(
-                f"{folder} exists and is not empty: name another --out, or move it away. Nothing was changed"
-            )
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     for suffix in ["", *(f"-{n}" for n in range(2, 10_000))]:
@@ -441,6 +438,17 @@ def new_folder(out: str | Path | None, name: str, root: str | Path = "runs") -> 
             folder.mkdir(parents=True)
             return folder
     raise InputError(f"{root} is full of runs named {name}: name one with --out")
+
+
+def must_be_free(out: str | Path | None) -> None:
+    """Raises InputError where no new folder can be: to be asked before long work, whose result would be lost."""
+    if out is None:
+        return
+    folder = Path(out)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"{folder} exists and is not empty: name another --out, or move it away. Nothing was changed"
+        )
 
 
 def reuse_memory() -> None:

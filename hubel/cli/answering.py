@@ -28,10 +28,13 @@ class Found:
     answers: bool = True
 
 
-def found(run: str, weights: str | None, *, features: bool = False, quiet: bool = False) -> Found:
+def found(
+    run: str, weights: str | None, *, features: bool = False, quiet: bool = False, instead: str = ""
+) -> Found:  # fmt: skip
     """The run of that folder, or the network of that name with public weights.
 
     features: whether the last layer is not needed. quiet: what is noteworthy of the weights is not told
+    instead: what can be asked of weights without their last layer
     """
     from hubel import zoo
     from hubel.pretrained import ready
@@ -46,7 +49,7 @@ def found(run: str, weights: str | None, *, features: bool = False, quiet: bool 
     made = ready(weights, run)
     if not (features or made.answers):
         raise InputError(
-            f"the weights {weights} are without their last layer, so there is no answer: ask for --features LAYER, "
+            f"the weights {weights} are without their last layer, so there is no answer: {instead}"
             f"use `hubel fewshot`, or train a layer on top with `hubel train DATA --weights {weights} --freeze backbone`"
         )
     if not quiet:

@@ -46,10 +46,12 @@ def attack(
     """Change pictures a little so that the network errs; over data, measure how much change it bears."""
     from hubel.explanation.inside import classes_named
     from hubel.explanation.robustness import must_be_pictures
+    from hubel.run import must_be_free
 
     if limit < 0 or seed < 0:
         raise InputError(f"--limit and --seed begin at 0, got {limit} and {seed}")
-    trained = found(run, weights, quiet=json_).run
+    must_be_free(out)
+    trained = found(run, weights, quiet=json_, instead="use `hubel explain` by --method maps, ").run
     must_be_pictures(trained)
     sizes = amounts("--eps", eps) if eps is not None else []
     if method == "deepfool" and not all(0 <= length < float("inf") for length in sizes):
@@ -137,7 +139,7 @@ class _Asked:
             "flipped",
             least,
         ]
-        show.table(columns, table, right=f"p its_p {least.replace(' ', '_')}")
+        show.table(columns, table, right=f"p its_p {least.replace(' ', '_')}", whole=True)
 
     def curve(self, place: str | None, sizes: Sequence[float], limit: int) -> None:
         """Accuracy against eps: a table, a picture of the curve, its page."""

@@ -49,6 +49,7 @@ def dream(
     from hubel.cli.asking import short_name
     from hubel.cli.picture_files import free, is_picture_file, size_of
     from hubel.explanation.film import film_format
+    from hubel.run import must_be_free
 
     for name, count in (("--steps", steps), ("--octaves", octaves)):
         if count is not None and count < 1:
@@ -64,6 +65,8 @@ def dream(
             raise InputError(f"--out and --animate are both {out}: name two files")
     if out is not None and is_picture_file(out):
         free(out, "--out")
+    else:
+        must_be_free(out)
     dreamer = _Dreamer(given.run, photo, size_of(size), steps, octaves, seed)
     with show.bar("dreaming", "steps", quiet=json_) as bar:
         made = _dreamt(dreamer, targets, bar, keep=animate is not None)

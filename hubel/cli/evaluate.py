@@ -73,7 +73,7 @@ def _corruptions(made: Corrupted) -> None:
         for kind, mean in made.means.items()
     ]
     title = f"accuracy in % of {made.n:,} spoilt pictures, weak to strong; {100 * made.clean:.2f} without"
-    show.table(["spoilt by", *"12345", "mean"], rows, right="1 2 3 4 5 mean", title=title)
+    show.table(["spoilt by", *"12345", "mean"], rows, right="1 2 3 4 5 mean", title=title, whole=True)
     show.say(f"mean     {show.percent(made.mean)} over all kinds and strengths")
     for kind in made.means:
         strengths = "  ".join(f"{s:g}" for s in KINDS[kind].strengths)

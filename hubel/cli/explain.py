@@ -17,7 +17,6 @@ from hubel.errors import InputError
 
 if TYPE_CHECKING:
     from hubel.explanation.finding import Items
-    from hubel.run import Run
 
 LINES = 40  # items in the table
 FOLDER = "explained"  # where findings go without --out
@@ -43,15 +42,21 @@ def explain(
     from hubel.cli import show
     from hubel.explanation import methods
     from hubel.explanation.finding import Question, write
-    from hubel.run import new_folder
+    from hubel.run import must_be_free, new_folder
 
     if top < 1:
         raise InputError(f"--top must be at least 1, got {top}")
     if seed < 0:
         raise InputError(f"--seed begins at 0, got {seed}")
-    without_answers = method is not None and not methods.method(method).answers
-    given = found(run, weights, features=without_answers, quiet=json_)
-    name = method or _usual(given.run)
+    must_be_free(out)
+    if method is not None:
+        methods.method(method)  # an unknown name is told before anything is loaded
+    headless = [other for other, known in methods.METHODS.items() if not known.answers]
+    given = found(
+        run, weights, features=method is None or method in headless, quiet=json_,
+        instead=f"ask by --method {', '.join(headless)}, ",
+    )  # fmt: skip
+    name = method or _usual(given)
     question = Question(
         layer, map_, tuple(classes or ()), top, contrast, check, seed, answers=given.answers
     )  # fmt: skip
@@ -87,11 +92,13 @@ def explain(
         sys.stderr.write(f"hubel: {said['item']} is left out: {said['reason']}\n")
 
 
-def _usual(run: Run) -> str:
-    """Grad-CAM where the network has maps."""
+def _usual(given: Found) -> str:
+    """Grad-CAM where the network has maps; the maps alone where it has no last layer."""
     from hubel.explanation.inside import Inside
 
-    return "grad-cam" if Inside(run).maps else "saliency"
+    if not given.answers:
+        return "maps"
+    return "grad-cam" if Inside(given.run).maps else "saliency"
 
 
 def _answers(given: Found, items: Items) -> list[dict[str, Any]]:

@@ -64,7 +64,9 @@ def _opened(run: str, weights: str | None, top: int, features: str | None, quiet
     from hubel.onnx.model import is_onnx, load
 
     if not is_onnx(run):
-        given = found(run, weights, features=features is not None, quiet=quiet)
+        given = found(
+            run, weights, features=features is not None, quiet=quiet, instead="ask for --features LAYER, "
+        )
         return _Answers(given.run, top, features, answering=given.answers)
     if weights is not None or features is not None:
         raise InputError(

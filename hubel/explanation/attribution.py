@@ -59,6 +59,11 @@ class Trust:
     insertion: Curves
     spoilt: tuple[Spoilt, ...]
 
+    @property
+    def comparable(self) -> bool:
+        """Whether there are cells enough to say how alike evidence stays."""
+        return all(np.isfinite(s.likeness[0]) for s in self.spoilt)
+
 
 def explain(run: Run, items: Sequence[Item], question: Question, *, method: str) -> Iterator[Finding]:
     """A finding per item, all its classes in one picture. Raises as `attribute` does, and UnknownName for a class."""
@@ -183,7 +188,8 @@ def _caption(found: Attribution, own: slice, side: Side, trust: Trust | None) ->
         said = f"for {side.name}: sums to {total} for a gain of {number(gain)} ({found.incomplete[own][0]:.1%} off)"
     if trust:
         said += "; " + ", ".join(f"{c.kind} {_against_chance(c)}" for c in (trust.deletion, trust.insertion))
-        said += f"; likeness after shuffling all weights {trust.spoilt[-1].likeness[0]:.2f}"
+        if trust.comparable:
+            said += f"; likeness after shuffling all weights {trust.spoilt[-1].likeness[0]:.2f}"
     return said
 
 
@@ -201,6 +207,8 @@ def _measured(trust: Trust) -> dict[str, Any]:
         }
         for c in (trust.deletion, trust.insertion)
     }  # fmt: skip
+    if not trust.comparable:
+        return told
     return told | {"weights shuffled down to": {s.layer: float(s.likeness[0]) for s in trust.spoilt}}
 
 
@@ -292,13 +300,14 @@ def _checked(trust: Trust, side: Side, cells: str) -> Image.Image:
     rows = [
         (s.layer if len(s.layer) < 17 else f"…{s.layer[-15:]}", float(s.likeness[0])) for s in trust.spoilt
     ]
-    charts.append(
-        bar_chart(
-            "Weights shuffled, from the head to",
-            "how alike the evidence stays; should come near 0",
-            rows, low=min(0.0, *(v for _, v in rows)), high=1.0, said=lambda v: number(round(v, 2)),
-        )
-    )  # fmt: skip
+    if trust.comparable:
+        charts.append(
+            bar_chart(
+                "Weights shuffled, from the head to",
+                "how alike the evidence stays; should come near 0",
+                rows, low=min(0.0, *(v for _, v in rows)), high=1.0, said=lambda v: number(round(v, 2)),
+            )
+        )  # fmt: skip
     head = drawing.words(f"Can it be trusted? For {side.name}", 13, bold=True)
     key = f"red: by the evidence · grey: in {REPEATS} random orders · blue: by the same evidence, moved elsewhere"
     return drawing.down([head, drawing.words(key, 12, drawing.FAINT), drawing.across(charts, 24)], 8)

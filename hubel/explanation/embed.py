@@ -69,19 +69,22 @@ def explain(run: Run, items: Sequence[Item], question: Question) -> Iterator[Fin
     if answers:
         wrong[:] = [bool(label) and label != a.answer for label, a in zip(labels, answers, strict=True)]
     groups = grouped(shown)
+    known = any(shown)  # a regression has no classes, nor have weights without their last layer
     same = {"the features": agreeing(features, shown)} | {v.name: agreeing(v.points, shown) for v in views}
-    ringed = f"; {int(wrong.sum())} mistakes are ringed" if wrong.any() else ""
+    count = int(wrong.sum())
+    ringed = f"; {count} {'mistake is' if count == 1 else 'mistakes are'} ringed" if count else ""
     about = f"{said}, by the {features.shape[1]:,} numbers that {layer} gives{ringed}"
     near = ", ".join(f"{100 * share:.1f} % in {name}" for name, share in same.items())
+    close = f" Nearest neighbour of the same {'class' if any(labels) else 'answer'}: {near}." if known else ""
     yield Finding(
         f"embedding-{layer}",
         f"{layer} in two dimensions",
         plotted(views, groups, wrong, f"{run.network.name}: {about}"),
-        f"{about}. Nearest neighbour of the same {'class' if any(labels) else 'answer'}: {near}.",
+        f"{about}.{close}",
         {
             "items": len(chosen),
             "mistakes": int(wrong.sum()),
-            "share with a nearest neighbour of its class": same,
+            **({"share with a nearest neighbour of its class": same} if known else {}),
         },
         {view.name: view.points.astype(np.float32) for view in views},
         html(chosen, views, groups, answers, wrong),

@@ -30,6 +30,7 @@ from hubel.zoo.parts import Parts
 STEPS = 20  # in which all pixels go or come
 REPEATS = 6  # random orders, and places that the evidence is moved to
 BLUR = 1 / 8  # of the longer side: standard deviation of the blur
+FEWEST = 8  # cells whose ranks are compared
 DEPTHS = 6  # of spoilt weights, from the head alone to all
 
 Kind = Literal["deletion", "insertion"]
@@ -194,8 +195,12 @@ def spoilt(
 def likeness_of(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's correlation: of the ranks, equal numbers sharing the mean of theirs; 0 where one is flat.
 
+    NaN for fewer than FEWEST cells, whose order says little: of two it is 1 or -1 whatever the weights are.
+
     Cells where both are 0 are left out: where a picture is black, input times anything is 0 with any weights.
     """
+    if a.size < FEWEST:
+        return float("nan")
     some = (a != 0) | (b != 0)
     ranks = [_ranks(values[some]) for values in (a, b)]
     spread = [float(rank.std()) for rank in ranks if len(rank)]

@@ -142,3 +142,25 @@ def test_a_network_without_maps_says_what_can_be_asked(cli, trained, tmp_path):
 def test_kernels_of_a_dense_layer_are_pictures_too(cli, trained, tmp_path):
     said = cli("explain", trained["a"], "--method", "filters", "-o", tmp_path / "out")
     assert said.code == 0 and "kernels of 1×8×8" in said.out
+
+
+@pytest.mark.parametrize(
+    ("command", "work"),
+    [
+        (("explain",), "hubel.explanation.methods.function"),
+        (("attack", "--items", "0"), "hubel.explanation.attack.findings"),
+        (("attack",), "hubel.explanation.robustness.curve"),
+        (("dream", "--class", "3"), "hubel.explanation.dream.dream"),
+    ],
+)
+def test_a_folder_that_is_taken_is_told_before_the_work(cli, run, tmp_path, monkeypatch, command, work):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine").write_text("precious")
+    monkeypatch.setattr(work, lambda *_, **__: pytest.fail("work whose result has no place"))
+    said = cli(command[0], run, *command[1:], "--out", tmp_path / "taken")
+    assert said.code == 2 and "not empty: name another --out" in said.err
+
+
+def test_a_seed_begins_at_0(cli, run):
+    said = cli("explain", run, "--seed", -1)
+    assert said.code == 2 and "--seed begins at 0, got -1" in said.err
