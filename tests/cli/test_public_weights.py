@@ -36,3 +36,13 @@ def test_what_became_of_the_weights_is_told_before_training_begins(cli, tmp_path
     assert said.code == 0, said.err
     assert "the last layer goes on: the same 3 classes" in said.out
     assert "the first 3 layers with parameters until epoch 2" in said.out
+
+
+def test_weights_without_their_last_layer_are_asked_for_their_maps(cli, tmp_path):
+    photo = data("photos") / "chelsea.png"
+    command = ("explain", "squeezenet1_1", photo, "--weights", "squeezenet1_1_features")
+    said = cli(*command, "--out", tmp_path / "maps")  # no answer, so no evidence for one
+    assert said.code == 0 and "Dead maps" in said.out, said.err
+    refused = cli(*command, "--method", "saliency", "--out", tmp_path / "none")
+    assert refused.code == 2 and "ask by --method maps, filters, embed, frequency" in refused.err
+    assert not (tmp_path / "none").exists()
