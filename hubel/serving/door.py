@@ -22,6 +22,7 @@ from hubel.serving.batching import Batcher, Gone
 from hubel.serving.envelope import JSON, packed
 from hubel.serving.inputs import check_length, picture_bytes, too_long, too_slow
 from hubel.serving.limits import Refused
+from hubel.serving.lines import ARRIVED
 from hubel.serving.service import Service
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -124,6 +125,7 @@ class Door:
         """The long way: FastAPI, its answers with our headers, counted by route."""
         told = 500
         shared = self._origin(headers)
+        scope[ARRIVED] = begin
 
         async def sending(message: Any) -> None:
             nonlocal told

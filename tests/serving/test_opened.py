@@ -398,17 +398,3 @@ def test_pictures_that_are_not_square_and_rows_of_numbers_are_opened_too(client)
 )
 def test_what_cannot_be_asked_is_answered_in_words(client, route, said, words):
     assert words in told(client.post(f"/v1/{route}", json=said), 422)
-
-
-def test_a_busy_workshop_says_when_to_come_again(client, service, monkeypatch):
-    """Whoever waits too long for the copy that slow questions work on is sent away with 503."""
-    monkeypatch.setattr(questions, "WAIT", 0.01)
-    told(client.post("/v1/attacks", json={"sample": 3}))  # the copy is made
-    opened = Opened(service.default.run)
-    with (
-        opened.workshop.lock,
-        pytest.raises(InputError, match="another long question") as refused,
-        questions.working(opened),
-    ):
-        pass
-    assert refused.value.http_status == 503 and refused.value.headers["Retry-After"]

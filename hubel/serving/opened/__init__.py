@@ -1,28 +1,30 @@
 """The network, opened: maps, cells, explanations, attacks, dreams and lessons for one picture at a time.
 
-The routes are thin: each reads its options and calls one function of this folder, in a thread of its own.
+The routes are thin: each reads its options and calls one function of this folder. A run has two lines for them, so that
+maps, cells and lessons do not wait for explanations, attacks and dreams.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
-from starlette.concurrency import run_in_threadpool
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from hubel.errors import HubelError
 from hubel.serving.envelope import answer
 from hubel.serving.inputs import Asked, asked
 from hubel.serving.limits import Refused
+from hubel.serving.lines import Line
 from hubel.serving.opened import cells, drawing, lessons, network, questions
 from hubel.serving.opened.network import Looked, Opened, Wanted
 from hubel.serving.service import Served, Service, chosen
 
 One = Annotated[Served, Depends(chosen)]
 Question = Annotated[Asked, Depends(asked)]
+Lines = Mapping[str, Line]
 
 
 def router(service: Service) -> APIRouter:
@@ -30,6 +32,19 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["opened"])
     ready = _Ready(service)
     threading.Thread(target=ready.warm, args=(service.default,)).start()
+
+    async def one(
+        request: Request, said: Asked, lines: Lines, ask: Callable[[Opened, Looked], Any]
+    ) -> Response:
+        """The answer about the one picture that came."""
+        if len(said.inputs) != 1:
+            raise Refused(422, "pictures", f"this question is about one picture, and {len(said.inputs)} came")
+
+        def work() -> Response:
+            opened = ready.of(said.served)
+            return answer(ask(opened, opened.look(said.inputs[0])))
+
+        return await lines[said.served.name].ask(request, work)
 
     @routes.get("/network")
     def of_network(served: One) -> Response:
@@ -42,7 +57,7 @@ def router(service: Service) -> APIRouter:
         return answer(network.kernel(ready.of(served), layer, map))
 
     @routes.post("/maps")
-    async def of_maps(said: Question) -> Response:
+    async def of_maps(request: Request, said: Question) -> Response:
         """What every layer makes of a picture, in 256 levels or, with values=float32, exactly.
 
         layers: names; first, count: of each layer's maps; side: larger maps are thinned out to about that many cells
@@ -50,27 +65,32 @@ def router(service: Service) -> APIRouter:
         exact = said.text("values", "uint8", ("uint8", "float32")) == "float32"
         first, count, side = _whole(said, "first"), _whole(said, "count"), _whole(said, "side", 1)
         wanted = Wanted(_names(said, "layers"), first or 0, count, side, exact)
-        return await _told(ready, said, lambda opened, looked: network.answered(opened, looked, wanted))
+        return await one(
+            request, said, ready.quick, lambda opened, looked: network.answered(opened, looked, wanted)
+        )
 
     @routes.post("/cell")
-    async def of_cell(said: Question) -> Response:
+    async def of_cell(request: Request, said: Question) -> Response:
         """How one number came about. layer: its name; index: [map, row, column], or [number] without maps."""
         layer, index = _needed(said, "layer"), _index(said)
-        return await _told(ready, said, lambda opened, looked: cells.answered(opened, looked, layer, index))
+        return await one(
+            request, said, ready.quick, lambda opened, looked: cells.answered(opened, looked, layer, index)
+        )
 
     @routes.post("/explanations")
-    async def of_explanations(said: Question) -> Response:
+    async def of_explanations(request: Request, said: Question) -> Response:
         """How much each pixel speaks for a class. method; class, contrast, layer where they are wanted."""
         method = said.text("method", "grad-cam") or "grad-cam"
         label, contrast, layer = said_class(said, "class"), said_class(said, "contrast"), said.text("layer")
-        return await _told(
-            ready,
+        return await one(
+            request,
             said,
+            ready.slow,
             lambda opened, looked: questions.explained(opened, looked, method, label, contrast, layer),
         )
 
     @routes.post("/attacks")
-    async def of_attacks(said: Question) -> Response:
+    async def of_attacks(request: Request, said: Question) -> Response:
         """What changes the answer: the smallest change that is found, towards `target` if it is named.
 
         method: fgsm, pgd or targeted instead, which change each pixel by `eps` at most
@@ -78,14 +98,16 @@ def router(service: Service) -> APIRouter:
         target, method = said_class(said, "target"), said.text("method")
         eps = said.number("eps", 0.0, 0.0, 1.0) if "eps" in said.options else None
         steps, seed = said.whole("steps", 40, 1, 200), said.whole("seed", 0, 0, 2**31)
-        return await _told(
-            ready,
+        return await one(
+            request,
             said,
+            ready.slow,
             lambda opened, looked: questions.changed(opened, looked, target, method, eps, steps, seed),
         )
 
     @routes.post("/dreams")
-    def of_dreams(
+    async def of_dreams(
+        request: Request,
         served: One,
         label: Annotated[str | None, Query(alias="class", description="A class, by name or number.")] = None,
         layer: str | None = None,
@@ -94,29 +116,40 @@ def router(service: Service) -> APIRouter:
         seed: Annotated[int, Query(ge=0, le=2**31)] = 0,
     ) -> Response:
         """The picture that raises a class, or a map of a layer."""
-        return answer(questions.dreamt(ready.of(served), label, layer, map, steps, seed))
+        return await ready.slow[served.name].ask(
+            request, lambda: answer(questions.dreamt(ready.of(served), label, layer, map, steps, seed))
+        )
 
     @routes.post("/lessons")
-    async def of_lessons(said: Question) -> Response:
+    async def of_lessons(request: Request, said: Question) -> Response:
         """The loss and its gradients. class: the true one; steps: learning rates; gradients: layers shown in full."""
         label = said_class(said, "class")
         if label is None:
             raise Refused(422, "option", "class must name the true class: the loss is measured against it")
         steps, shown = _rates(said), _names(said, "gradients") or ()
-        return await _told(
-            ready, said, lambda opened, looked: lessons.answered(opened, looked, label, steps, shown)
+        return await one(
+            request,
+            said,
+            ready.quick,
+            lambda opened, looked: lessons.answered(opened, looked, label, steps, shown),
         )
 
     return routes
 
 
 class _Ready:
-    """The opened network of each served run, made when it is first asked for."""
+    """The opened network of each served run, made when it is first asked for.
+
+    quick, slow: the lines before it
+    """
 
     def __init__(self, service: Service) -> None:
         self.locks = {name: threading.Lock() for name in service.models}
         self.made: dict[str, Opened] = {}
         self.facts: dict[str, dict[str, Any]] = {}
+        self.quick, self.slow = (
+            {name: Line(name, service.limits, service.metrics) for name in service.models} for _ in range(2)
+        )
 
     def warm(self, served: Served) -> None:
         """The first visitor does not wait for what can be made ready before; what fails here fails again when asked."""
@@ -133,19 +166,6 @@ class _Ready:
             if served.name not in self.made:
                 self.made[served.name] = Opened(served.run)
             return self.made[served.name]
-
-
-async def _told(ready: _Ready, said: Asked, ask: Any) -> Response:
-    """The answer about the one picture that came."""
-    if len(said.inputs) != 1:
-        raise Refused(422, "pictures", f"this question is about one picture, and {len(said.inputs)} came")
-
-    def work() -> Response:
-        opened = ready.of(said.served)
-        looked: Looked = opened.look(said.inputs[0])
-        return answer(ask(opened, looked))
-
-    return await run_in_threadpool(work)
 
 
 def facts(served: Served, opened: Opened) -> dict[str, Any]:

@@ -16,11 +16,9 @@ from hubel.errors import InputError
 from hubel.explanation.inside import Inside, asking, classes_named
 from hubel.explanation.methods import METHODS
 from hubel.run import Run
-from hubel.serving.limits import busy
 from hubel.serving.opened.network import Looked, Opened, packed, told
 from hubel.serving.samples import png
 
-WAIT = 20.0  # seconds that a slow question waits for the one before it
 WAY = 21  # answers between the picture and its change, both included
 STEPS = 120  # of a dream, where nothing else is said: about as far as the eye tells
 LEVELS = 24  # sizes of change that are tried at once
@@ -28,15 +26,10 @@ LEVELS = 24  # sizes of change that are tried at once
 
 @contextmanager
 def working(opened: Opened, seed: int = 0) -> Iterator[Run]:
-    """The copy for this thread alone, with what `asking` borrows. Raises Refused (503) after WAIT."""
+    """The copy for this thread alone, with what `asking` borrows. Over HTTP a Line lets in one at a time."""
     workshop = opened.workshop
-    if not workshop.lock.acquire(timeout=WAIT):
-        raise busy("workshop", "another long question to this network is at work; ask again in a moment", 5)
-    try:
-        with asking(workshop.run, seed):
-            yield workshop.run
-    finally:
-        workshop.lock.release()
+    with workshop.lock, asking(workshop.run, seed):
+        yield workshop.run
 
 
 def explained(
