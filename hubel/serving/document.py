@@ -6,7 +6,7 @@ Routes that take pictures read their body themselves (inputs.asked), so FastAPI 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.responses import FileResponse
 
-from hubel.serving.inputs import asked
+from hubel.serving.inputs import asked, wished
 
 PLACE = Path(__file__).parent / "docs"
 DESCRIPTION = """Answers of trained networks, and what happens inside them.
@@ -68,11 +68,20 @@ ITEMS: dict[str, Any] = {
     "row": {"type": "array", "items": {"type": "number"}, "description": "Where the run takes numbers."},
     "rows": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}, "minItems": 1},
 }
-# Options in JSON beside the picture, and an example, of the routes that take pictures.
+# Options in JSON, beside the picture where one is asked about, and an example.
 NUMBER, WORD, WHOLE = {"type": "number"}, {"type": "string"}, {"type": "integer"}
 ABOUT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "/predictions": ({"top": {"type": "integer", "minimum": 1, "maximum": 1000}}, {"top": 3}),
-    "/maps": ({"layers": {"type": "array", "items": WORD}, "values": {"enum": ["uint8", "float32"]}}, {}),
+    "/maps": (
+        {
+            "layers": {"type": "array", "items": WORD},
+            "first": WHOLE,
+            "count": WHOLE,
+            "side": WHOLE,
+            "values": {"enum": ["uint8", "float32"]},
+        },
+        {},
+    ),
     "/cell": (
         {"layer": WORD, "index": {"type": "array", "items": WHOLE}},
         {"layer": "features.0", "index": [0, 5, 5]},
@@ -83,9 +92,14 @@ ABOUT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "/attacks": ({"target": WORD, "method": WORD, "eps": NUMBER, "steps": WHOLE, "seed": WHOLE}, {}),
     "/lessons": (
-        {"class": WORD, "steps": {"type": "array", "items": NUMBER}},
+        {
+            "class": WORD,
+            "steps": {"type": "array", "items": NUMBER},
+            "gradients": {"type": "array", "items": WORD},
+        },
         {"class": "3", "steps": [0.01]},
     ),
+    "/dreams": ({"class": WORD, "layer": WORD, "map": WHOLE, "steps": WHOLE, "seed": WHOLE}, {"class": "3"}),
     "/feedback": ({"label": WORD, "answer": WORD}, {"label": "3"}),
 }
 BYTES = {"schema": {"type": "string", "format": "binary"}}
@@ -113,15 +127,24 @@ def body(options: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def wishes(options: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    """The requestBody of a route that takes options alone."""
+    objects = {"type": "object", "properties": options}
+    return {"content": {"application/json": {"schema": objects, "example": example}}}
+
+
 def describe(part: APIRouter) -> None:
     """Tell FastAPI what bodies the routes of `part` read, and what each may answer."""
     for route in part.routes:
         if not isinstance(route, APIRoute):
             continue
         errors = dict(OF_ALL)
-        if _takes_items(route.dependant):
+        options, example = ABOUT.get(route.path, ({}, {}))
+        if _takes(wished, route.dependant):
+            errors |= {status: OF_BODIES[status] for status in (408, 413)}
+            route.openapi_extra = {"requestBody": wishes(options, example)}
+        if _takes(asked, route.dependant):
             errors |= OF_BODIES
-            options, example = ABOUT.get(route.path, ({}, {}))
             route.openapi_extra = {"requestBody": body(options, {"sample": 17, **example})}
         if route.path == "/samples/{id}":
             errors |= PICTURE
@@ -171,8 +194,8 @@ def page(app: FastAPI) -> APIRouter:
     return routes
 
 
-def _takes_items(dependant: Dependant) -> bool:
-    return any(inner.call is asked or _takes_items(inner) for inner in dependant.dependencies)
+def _takes(what: Callable[..., Any], dependant: Dependant) -> bool:
+    return any(inner.call is what or _takes(what, inner) for inner in dependant.dependencies)
 
 
 def _told(text: str) -> dict[str, Any]:

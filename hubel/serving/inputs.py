@@ -25,7 +25,7 @@ from fastapi import Request
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from hubel.errors import DataError, HubelError
+from hubel.errors import DataError, HubelError, UnknownName
 from hubel.serving.limits import Limits, Refused
 from hubel.serving.service import Served, chosen
 
@@ -37,7 +37,7 @@ class Asked:
     """What a request is about.
 
     names: of the items   inputs: (N, C, H, W) uint8 or (N, D) float32, as the network receives them
-    options: everything else that was said: of JSON as it stands, else text
+    options: everything else that was said: of JSON as it stands, else text   spoken: those that JSON said
     of_samples: whether they are of the test part, by number
     """
 
@@ -46,6 +46,12 @@ class Asked:
     inputs: np.ndarray
     options: Mapping[str, Any] = field(default_factory=dict)
     of_samples: bool = False
+    spoken: frozenset[str] = frozenset()
+
+    def only(self, *known: str) -> None:
+        """Raises Refused (422) where JSON says an option that is not known here: it would be overlooked in silence."""
+        for name in sorted(self.spoken - set(known)):
+            raise Refused(422, "option", str(UnknownName("option", name, known)))
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         """The option as a number in low..high. Raises Refused (422)."""
@@ -89,6 +95,14 @@ async def asked(request: Request) -> Asked:
     if kind == "application/json" or kind.endswith("+json"):
         return await _aside(_json, served, body, options)
     return await _aside(_files, served, [("picture", picture_bytes(body, kind))], options)
+
+
+async def wished(request: Request) -> Asked:
+    """The options of a question about no picture, of the query and of JSON, for Depends(). Raises Refused."""
+    served = chosen(request)
+    body = await whole_body(request, served.limits)
+    said = json_object(body, served.limits) if body else {}
+    return Asked(served, (), np.empty(0), {**dict(request.query_params), **said}, spoken=frozenset(said))
 
 
 async def _aside(work: Callable[..., Asked], *arguments: Any) -> Asked:
@@ -201,21 +215,22 @@ def _json(served: Served, body: bytes, options: dict[str, Any]) -> Asked:
             f"JSON must have one of {', '.join(KEYS)}; here it has {', '.join(keys) or 'none of them'}",
         )
     (key,) = keys
-    rest = {**options, **{k: v for k, v in said.items() if k != key}}
+    beside = {k: v for k, v in said.items() if k != key}
+    rest, spoken = {**options, **beside}, frozenset(beside)
     value = said[key]
     values = _listed(value, key, served.limits) if key in ("images", "samples", "rows") else [value]
     if key.startswith("sample"):
         numbers = [_number(v, key) for v in values]
         inputs = [served.samples.input(n) for n in numbers]
         names = tuple(served.samples.split.items[n] for n in numbers)
-        return Asked(served, names, np.stack(inputs), rest, of_samples=True)
+        return Asked(served, names, np.stack(inputs), rest, of_samples=True, spoken=spoken)
     names = tuple(map(str, range(len(values))))
     ready: list[Any]
     if key.startswith("image"):
         ready = [_decoded(v, f"{key}, picture {n}") for n, v in enumerate(values)]
     else:
         ready = [_array(v, key) for v in values]
-    return Asked(served, names, _prepared(served, list(zip(names, ready, strict=True))), rest)
+    return Asked(served, names, _prepared(served, list(zip(names, ready, strict=True))), rest, spoken=spoken)
 
 
 def json_object(body: bytes, limits: Limits) -> dict[str, Any]:

@@ -16,9 +16,7 @@ class Limits:
     pictures: int = 256  # in one request; more belong into several
     queue: int = 0  # pictures that wait at most; 0: as many as are answered in a quarter of a second
     batch: int = 64  # pictures that go through a network together
-    deadline: float = (
-        10.0  # seconds from a request's first byte to its answer, or a question's begin; then 503
-    )
+    deadline: float = 10.0  # seconds from a request's first byte to its answer, or a question's begin
     workers: int = 8  # questions (maps, explanations) that may be in line for a network; then 503
     nesting: int = 32  # levels of brackets in JSON; pixels have three, a list of pictures four
 

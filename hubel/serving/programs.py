@@ -28,6 +28,7 @@ def router() -> APIRouter:
     @routes.post("/predictions", tags=["answers"])
     async def predictions(request: Request, said: Annotated[Asked, Depends(asked)]) -> Response:
         """What the network answers for one picture or several: its best classes with their probabilities."""
+        said.only("top")
         top = said.whole("top", TOP, 1, 1000)
         found = await said.served.answers(said.names, said.inputs, top, request.receive)
         return answer({"model": said.served.name, "predictions": [prediction(p) for p in found]})

@@ -17,6 +17,7 @@ from hubel.data import Preprocess
 from hubel.errors import InputError, UnknownName
 from hubel.replay import Program, replay
 from hubel.run import Card, Network, Run
+from hubel.serving.document import ABOUT
 from hubel.serving.opened import cells, drawing, lessons, network, questions
 from hubel.serving.opened.network import Opened, Wanted
 
@@ -353,6 +354,25 @@ def test_the_routes_answer_about_a_sample(client):
     assert told(client.post("/v1/dreams", params={"class": "3", "steps": 3}))["of"] == "class 3"
 
 
+def test_a_dream_s_options_are_said_in_json_or_in_the_query(client):
+    said = {"class": 3, "steps": 3, "seed": 2}
+    one, two = client.post("/v1/dreams", json=said), client.post("/v1/dreams", params=said)
+    assert told(one) == told(two) and told(one)["of"] == "class 3"
+    of_map = {"layer": told(client.get("/v1/network"))["layers"][0]["name"], "map": 1, "steps": 3}
+    assert of_map["layer"] in told(client.post("/v1/dreams", json=of_map))["of"]
+    other = told(client.post("/v1/dreams", json={**said, "seed": 1}))
+    assert other["picture"] != told(one)["picture"]
+
+
+@pytest.mark.parametrize(
+    "route", ["predictions", "maps", "cell", "explanations", "attacks", "lessons", "dreams"]
+)
+def test_an_unknown_option_is_told_the_options_that_the_document_knows(client, route):
+    said = {"zzz": 1} if route == "dreams" else {"sample": 1, "zzz": 1}
+    options = ", ".join(ABOUT[f"/{route}"][0])
+    assert told(client.post(f"/v1/{route}", json=said), 422) == f"no option named 'zzz'. Known: {options}."
+
+
 def test_options_come_in_the_query_beside_raw_bytes(client):
     png = client.get("/v1/samples/3", headers={"Accept": "image/png"}).content
     one = told(
@@ -394,6 +414,17 @@ def test_pictures_that_are_not_square_and_rows_of_numbers_are_opened_too(client)
         ("explanations", {"sample": 1, "method": "tea leaves"}, "no method named 'tea leaves'"),
         ("attacks", {"sample": 1, "eps": 2}, "eps must be a number from 0 to 1"),
         ("attacks", {"sample": 1, "method": "magic"}, "no attack named 'magic'"),
+        (
+            "explanations",
+            {"sample": 1, "label": "3"},
+            "no option named 'label'. Did you mean 'layer'? Known: method, class, ",
+        ),
+        ("predictions", {"sample": 1, "tpo": 3}, "no option named 'tpo'. Did you mean 'top'? Known: top."),
+        ("dreams", {"class": "3", "step": 3}, "no option named 'step'. Did you mean 'steps'?"),
+        ("dreams", {"class": "3", "steps": 0}, "steps must be a number from 1 to 512"),
+        ("dreams", {"class": "3", "map": 0.5}, "map must be a whole number"),
+        ("dreams", ["3"], "must be an object, {…}, not list"),
+        ("dreams", {}, "name what to dream of"),
     ],
 )
 def test_what_cannot_be_asked_is_answered_in_words(client, route, said, words):

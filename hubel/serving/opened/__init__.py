@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from hubel.errors import HubelError
 from hubel.serving.envelope import answer
-from hubel.serving.inputs import Asked, asked
+from hubel.serving.inputs import Asked, asked, wished
 from hubel.serving.limits import Refused
 from hubel.serving.lines import Line
 from hubel.serving.opened import cells, drawing, lessons, network, questions
@@ -24,6 +24,7 @@ from hubel.serving.service import Served, Service, chosen
 
 One = Annotated[Served, Depends(chosen)]
 Question = Annotated[Asked, Depends(asked)]
+Wish = Annotated[Asked, Depends(wished)]
 Lines = Mapping[str, Line]
 
 
@@ -62,6 +63,7 @@ def router(service: Service) -> APIRouter:
 
         layers: names; first, count: of each layer's maps; side: larger maps are thinned out to about that many cells
         """
+        said.only("layers", "first", "count", "side", "values")
         exact = said.text("values", "uint8", ("uint8", "float32")) == "float32"
         first, count, side = _whole(said, "first"), _whole(said, "count"), _whole(said, "side", 1)
         wanted = Wanted(_names(said, "layers"), first or 0, count, side, exact)
@@ -72,6 +74,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/cell")
     async def of_cell(request: Request, said: Question) -> Response:
         """How one number came about. layer: its name; index: [map, row, column], or [number] without maps."""
+        said.only("layer", "index")
         layer, index = _needed(said, "layer"), _index(said)
         return await one(
             request, said, ready.quick, lambda opened, looked: cells.answered(opened, looked, layer, index)
@@ -80,6 +83,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/explanations")
     async def of_explanations(request: Request, said: Question) -> Response:
         """How much each pixel speaks for a class. method; class, contrast, layer where they are wanted."""
+        said.only("method", "class", "contrast", "layer")
         method = said.text("method", "grad-cam") or "grad-cam"
         label, contrast, layer = said_class(said, "class"), said_class(said, "contrast"), said.text("layer")
         return await one(
@@ -95,6 +99,7 @@ def router(service: Service) -> APIRouter:
 
         method: fgsm, pgd or targeted instead, which change each pixel by `eps` at most
         """
+        said.only("target", "method", "eps", "steps", "seed")
         target, method = said_class(said, "target"), said.text("method")
         eps = said.number("eps", 0.0, 0.0, 1.0) if "eps" in said.options else None
         steps, seed = said.whole("steps", 40, 1, 200), said.whole("seed", 0, 0, 2**31)
@@ -106,23 +111,24 @@ def router(service: Service) -> APIRouter:
         )
 
     @routes.post("/dreams")
-    async def of_dreams(
-        request: Request,
-        served: One,
-        label: Annotated[str | None, Query(alias="class", description="A class, by name or number.")] = None,
-        layer: str | None = None,
-        map: Annotated[int | None, Query(ge=0, le=2**31)] = None,  # noqa: A002
-        steps: Annotated[int, Query(ge=1, le=512)] = questions.STEPS,
-        seed: Annotated[int, Query(ge=0, le=2**31)] = 0,
-    ) -> Response:
-        """The picture that raises a class, or a map of a layer."""
+    async def of_dreams(request: Request, said: Wish) -> Response:
+        """The picture that raises a class, or a map of a layer. class, or layer and map; steps; seed."""
+        said.only("class", "layer", "map", "steps", "seed")
+        served, label, layer, number = (
+            said.served,
+            said_class(said, "class"),
+            said.text("layer"),
+            _whole(said, "map"),
+        )
+        steps, seed = said.whole("steps", questions.STEPS, 1, 512), said.whole("seed", 0, 0, 2**31)
         return await ready.slow[served.name].ask(
-            request, lambda: answer(questions.dreamt(ready.of(served), label, layer, map, steps, seed))
+            request, lambda: answer(questions.dreamt(ready.of(served), label, layer, number, steps, seed))
         )
 
     @routes.post("/lessons")
     async def of_lessons(request: Request, said: Question) -> Response:
         """The loss and its gradients. class: the true one; steps: learning rates; gradients: layers shown in full."""
+        said.only("class", "steps", "gradients")
         label = said_class(said, "class")
         if label is None:
             raise Refused(422, "option", "class must name the true class: the loss is measured against it")
