@@ -125,7 +125,8 @@ class Door:
         """The long way: FastAPI, its answers with our headers, counted by route."""
         told = 500
         shared = self._origin(headers)
-        scope[ARRIVED] = begin
+        bare = scope["method"] == "HEAD"  # answered as GET is, without the body
+        scope = {**scope, ARRIVED: begin, "method": "GET" if bare else scope["method"]}
 
         async def sending(message: Any) -> None:
             nonlocal told
@@ -135,6 +136,8 @@ class Door:
                 head.update(HEADERS)
                 if shared:
                     head.update({"Access-Control-Allow-Origin": shared, "Vary": "Origin"})
+            elif bare:
+                message = {**message, "body": b""}
             await send(message)
 
         try:

@@ -133,3 +133,14 @@ def test_what_is_refused_is_counted_by_reason(serving):
             'hubel_queue_depth{model="digits"} 0.0',
         ):
             assert line in lines, line
+
+
+@pytest.mark.parametrize("path, status", [
+    ("/", 200), ("/healthz", 200), ("/page/main.js", 200), ("/openapi.json", 200), ("/v1/model", 200),
+    ("/v1/models/oblong/samples/3", 200), ("/v1/samples/9999", 404), ("/v1/nothing", 404), ("/v1/attacks", 405),
+])  # fmt: skip
+def test_head_says_what_get_says_without_the_body(client, path, status):
+    head, get = client.head(path), client.get(path)
+    assert head.status_code == get.status_code == status and head.content == b"" != get.content
+    told_by = [{k: v for k, v in r.headers.items() if k != "date"} for r in (head, get)]
+    assert told_by[0] == told_by[1] and int(head.headers["content-length"]) == len(get.content)
