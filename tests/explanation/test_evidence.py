@@ -118,9 +118,8 @@ def test_likeness_is_spearmans_of_the_cells_that_count():
     assert likeness_of(a, a**3) == pytest.approx(1)
     assert likeness_of(a, np.ones_like(a)) == 0
     assert likeness_of(0 * a, 0 * b) == 0
-    assert np.isnan(
-        likeness_of(a.ravel()[:7], b.ravel()[:7])
-    )  # the order of a few cells says little; of two it is 1 or -1
+    # The order of a few cells says little; of two it is 1 or -1.
+    assert np.isnan(likeness_of(a.ravel()[:7], b.ravel()[:7]))
 
 
 def test_what_ignores_the_weights_stays_as_it_was_and_the_gradient_does_not(run, x, monkeypatch):
