@@ -172,9 +172,10 @@ def told(run: Run, places: list[Place], trust: list[Trust], seconds: float, coun
         f"Grad-CAM of 1,000 pictures: {seconds:.2f} s.",
         "",
         f"{count} composites of 2×2 digits at 56×56 (mean ± sd; chance 25 %; energy is heat squared), and the first "
-        f"{count} pictures of MNIST's test part with their true classes, against {REPEATS} random orders; all "
-        f"weights shuffled: rank correlation, mean of 20 pictures. Network {run.network.name}. {datetime.date.today().isoformat()}, "
-        f"{os.cpu_count()} cores, {platform.machine()}, {installed}, by `benchmarks/attribution.py`.",
+        f"{count} pictures of MNIST's test part with their true classes, against {REPEATS} random orders; all weights "
+        f"shuffled: rank correlation, mean of 20 pictures. Network {run.network.name}. "
+        f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores, {platform.machine()}, {installed}, "
+        "by `benchmarks/attribution.py`.",
     ]
     return "\n".join(lines)
 
