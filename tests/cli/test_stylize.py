@@ -39,21 +39,15 @@ def place(tmp_path_factory):
     return root
 
 
+def repainted(cli, place, out, *options):
+    """The one picture by the other, as the run's network sees them."""
+    command = ("stylize", place / "content.png", place / "style.png", "-o", out, "--weights", place / "run")
+    return cli(*command, *options)
+
+
 def test_a_run_repaints_one_picture_by_another(cli, place, tmp_path):
     out = tmp_path / "out.png"
-    said = cli(
-        "stylize",
-        place / "content.png",
-        place / "style.png",
-        "-o",
-        out,
-        "--weights",
-        place / "run",
-        "--steps",
-        "3",
-        "--preview",
-        "2",
-    )
+    said = repainted(cli, place, out, "--steps", 3, "--preview", 2)
     assert said.code == 0 and size(out) == (44, 30)
     assert f"{out}, 30×44 pixels" in said.out and "style layers" in said.out and "content" in said.out
     assert [line.split(":")[0] for line in said.err.splitlines() if "written to" in line] == [
@@ -141,16 +135,6 @@ def test_ctrl_c_keeps_the_picture_as_it_stands_and_says_where(cli, place, tmp_pa
 
     monkeypatch.setattr(styles, "total_variation", interrupted)
     out = tmp_path / "out.png"
-    said = cli(
-        "stylize",
-        place / "content.png",
-        place / "style.png",
-        "-o",
-        out,
-        "--weights",
-        place / "run",
-        "--steps",
-        "9",
-    )
+    said = repainted(cli, place, out, "--steps", 9)
     assert said.code == 130 and f"interrupted at step 3 of 18: the picture as it stood is {out}" in said.err
     assert size(out) == (22, 15)

@@ -140,21 +140,11 @@ def test_what_is_too_little_is_said():
 
 def test_in_a_browser_a_dot_is_chosen_by_keys_and_a_class_is_hidden_by_its_button(tmp_path):
     import needs
-
-    binary, driver = needs.browser()
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
     path = write([ask(planted(reader(), (1, 2, 3), NAMES), items())], tmp_path / "out", "Embedding")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=Service(driver))
-    try:
+    with needs.chrome(tmp_path / "profile") as chrome:
         chrome.get(path.as_uri())
 
         def seen() -> int:
@@ -171,5 +161,3 @@ def test_in_a_browser_a_dot_is_chosen_by_keys_and_a_class_is_hidden_by_its_butto
         buttons[-1].click()  # only the mistakes
         assert seen() == sum(data["of"][n] == 1 for n in data["wrong"]) == 2
         assert chrome.get_log("browser") == []
-    finally:
-        chrome.quit()

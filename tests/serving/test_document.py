@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import needs
 import pytest
 from online import on_line, told
 
@@ -122,19 +123,6 @@ def wait_until(true, tries=200):
 
 
 @pytest.fixture
-def browser_tab():
-    from needs import browser
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service as Driver
-
-    binary, driver = browser()
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    tab = webdriver.Chrome(options=options, service=Driver(driver))
-    try:
+def browser_tab(tmp_path):
+    with needs.chrome(tmp_path / "profile") as tab:
         yield tab
-    finally:
-        tab.quit()

@@ -290,7 +290,6 @@ def test_a_dream_raises_its_class_and_is_the_same_for_the_same_seed(opened):
 
 def test_evidence_adds_up_to_the_output(opened, picture):
     """Integrated gradients are complete: they add up to y(x) - y(black)."""
-    pytest.importorskip("captum")
     looked = opened.look(picture)
     found = questions.explained(opened, looked, "integrated-gradients", "cow", None, None)
     with torch.no_grad():

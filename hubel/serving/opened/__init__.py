@@ -33,19 +33,14 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["opened"])
     ready = _Ready(service)
     threading.Thread(target=ready.warm, args=(service.default,)).start()
+    _add_what_it_is(routes, ready)
+    _add_what_it_computes(routes, ready)
+    _add_why(routes, ready)
+    return routes
 
-    async def one(
-        request: Request, said: Asked, lines: Lines, ask: Callable[[Opened, Looked], Any]
-    ) -> Response:
-        """The answer about the one picture that came."""
-        if len(said.inputs) != 1:
-            raise Refused(422, "pictures", f"this question is about one picture, and {len(said.inputs)} came")
 
-        def work() -> Response:
-            opened = ready.of(said.served)
-            return answer(ask(opened, opened.look(said.inputs[0])))
-
-        return await lines[said.served.name].ask(request, work)
+def _add_what_it_is(routes: APIRouter, ready: _Ready) -> None:
+    """The network and its kernels, which no picture changes."""
 
     @routes.get("/network")
     def of_network(served: One) -> Response:
@@ -57,6 +52,10 @@ def router(service: Service) -> APIRouter:
         """The kernel of one map: (C, U, V) weights."""
         return answer(network.kernel(ready.of(served), layer, map))
 
+
+def _add_what_it_computes(routes: APIRouter, ready: _Ready) -> None:
+    """Maps, cells and lessons of one picture: quick, as the page asks while one draws."""
+
     @routes.post("/maps")
     async def of_maps(request: Request, said: Question) -> Response:
         """What every layer makes of a picture, in 256 levels or, with values=float32, exactly.
@@ -67,7 +66,7 @@ def router(service: Service) -> APIRouter:
         exact = said.text("values", "uint8", ("uint8", "float32")) == "float32"
         first, count, side = _whole(said, "first"), _whole(said, "count"), _whole(said, "side", 1)
         wanted = Wanted(_names(said, "layers"), first or 0, count, side, exact)
-        return await one(
+        return await ready.ask(
             request, said, ready.quick, lambda opened, looked: network.answered(opened, looked, wanted)
         )
 
@@ -76,9 +75,28 @@ def router(service: Service) -> APIRouter:
         """How one number came about. layer: its name; index: [map, row, column], or [number] without maps."""
         said.only("layer", "index")
         layer, index = _needed(said, "layer"), _index(said)
-        return await one(
+        return await ready.ask(
             request, said, ready.quick, lambda opened, looked: cells.answered(opened, looked, layer, index)
         )
+
+    @routes.post("/lessons")
+    async def of_lessons(request: Request, said: Question) -> Response:
+        """The loss and its gradients. class: the true one; steps: learning rates; gradients: layers shown in full."""
+        said.only("class", "steps", "gradients")
+        label = said_class(said, "class")
+        if label is None:
+            raise Refused(422, "option", "class must name the true class: the loss is measured against it")
+        steps, shown = _rates(said), _names(said, "gradients") or ()
+        return await ready.ask(
+            request,
+            said,
+            ready.quick,
+            lambda opened, looked: lessons.answered(opened, looked, label, steps, shown),
+        )
+
+
+def _add_why(routes: APIRouter, ready: _Ready) -> None:
+    """Explanations, attacks and dreams: many passes of the network each."""
 
     @routes.post("/explanations")
     async def of_explanations(request: Request, said: Question) -> Response:
@@ -86,7 +104,7 @@ def router(service: Service) -> APIRouter:
         said.only("method", "class", "contrast", "layer")
         method = said.text("method", "grad-cam") or "grad-cam"
         label, contrast, layer = said_class(said, "class"), said_class(said, "contrast"), said.text("layer")
-        return await one(
+        return await ready.ask(
             request,
             said,
             ready.slow,
@@ -103,7 +121,7 @@ def router(service: Service) -> APIRouter:
         target, method = said_class(said, "target"), said.text("method")
         eps = said.number("eps", 0.0, 0.0, 1.0) if "eps" in said.options else None
         steps, seed = said.whole("steps", 40, 1, 200), said.whole("seed", 0, 0, 2**31)
-        return await one(
+        return await ready.ask(
             request,
             said,
             ready.slow,
@@ -125,28 +143,11 @@ def router(service: Service) -> APIRouter:
             request, lambda: answer(questions.dreamt(ready.of(served), label, layer, number, steps, seed))
         )
 
-    @routes.post("/lessons")
-    async def of_lessons(request: Request, said: Question) -> Response:
-        """The loss and its gradients. class: the true one; steps: learning rates; gradients: layers shown in full."""
-        said.only("class", "steps", "gradients")
-        label = said_class(said, "class")
-        if label is None:
-            raise Refused(422, "option", "class must name the true class: the loss is measured against it")
-        steps, shown = _rates(said), _names(said, "gradients") or ()
-        return await one(
-            request,
-            said,
-            ready.quick,
-            lambda opened, looked: lessons.answered(opened, looked, label, steps, shown),
-        )
-
-    return routes
-
 
 class _Ready:
     """The opened network of each served run, made when it is first asked for.
 
-    quick, slow: the lines before it
+    quick, slow: the lines before it, by the run's name
     """
 
     def __init__(self, service: Service) -> None:
@@ -156,6 +157,19 @@ class _Ready:
         self.quick, self.slow = (
             {name: Line(name, service.limits, service.metrics) for name in service.models} for _ in range(2)
         )
+
+    async def ask(
+        self, request: Request, said: Asked, lines: Lines, work: Callable[[Opened, Looked], Any]
+    ) -> Response:
+        """The answer about the one picture that came, when its turn has come."""
+        if len(said.inputs) != 1:
+            raise Refused(422, "pictures", f"this question is about one picture, and {len(said.inputs)} came")
+
+        def answered() -> Response:
+            opened = self.of(said.served)
+            return answer(work(opened, opened.look(said.inputs[0])))
+
+        return await lines[said.served.name].ask(request, answered)
 
     def warm(self, served: Served) -> None:
         """The first visitor does not wait for what can be made ready before; what fails here fails again when asked."""

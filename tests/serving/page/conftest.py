@@ -18,27 +18,12 @@ from hubel.run import Card, Network, save_model
 from hubel.serving.app import make_app
 from hubel.serving.service import open_service
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --lang=en-US"
-)
-
 
 @pytest.fixture(scope="session")
 def chrome(tmp_path_factory):
-    binary, driver = needs.browser()
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(driver))
-    opened.set_script_timeout(60)
-    yield opened
-    opened.quit()
+    with needs.chrome(tmp_path_factory.mktemp("profile")) as opened:
+        opened.set_script_timeout(60)
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -371,7 +371,6 @@ def test_branches_and_shortcuts_have_lines_of_their_own(page, photograph, shot):
 
 
 def test_why_shows_evidence_over_the_picture(page, shot):
-    pytest.importorskip("captum")
     ready(page)
     one(page, "#example").click()
     answered(page)
