@@ -123,9 +123,9 @@ def located(name: str, file: Published, source: str) -> Path:
     if file.mirrors and file.size:
         place = cache_folder("weights")
         return fetch("weights", folder=place, manifest={"weights": (file,)}) / file.name
-    wherefrom = f"fetch it from {file.mirrors[0]}" if file.mirrors else f"it is made from {source}"
+    wherefrom = f"fetch it from {file.mirrors[0]} and" if file.mirrors else f"it is made from {source};"
     raise InputError(
-        f"the weights {name} are not here: {wherefrom} and put it at {cache_folder('weights') / inside} "
+        f"the weights {name} are not here: {wherefrom} put it at {cache_folder('weights') / inside} "
         f"or at $HUBEL_DATA/weights/{inside} (SHA-256 {file.sha256})"
     )
 
