@@ -7,6 +7,9 @@ HubelError                  our own bug if it is ever raised bare       -> exit 
 │   ├── DataError           a data set cannot be used as it is
 │   │   └── TooManyPixels   a picture would fill the memory             -> HTTP 413
 │   └── MissingExtra        an optional dependency is not installed
+├── MachineError            what is asked for is fine, the machine lacks it -> exit 2, HTTP 503
+│   ├── CannotWrite         a full disk, a folder that may not be written
+│   └── OutOfMemory         a batch that does not fit
 ├── ArtifactError           a saved run cannot be trusted or read       -> exit 3, HTTP 503
 └── StoppedEarly            stopped before the end, what was learnt is saved -> exit 4
     ├── Diverged            the loss became NaN or infinite
@@ -74,6 +77,21 @@ class MissingExtra(InputError):
             f"{purpose} needs {package}, which is not installed. "
             f'Install it with: pip install -c constraints.txt ".[{extra}]"'
         )
+
+
+class MachineError(HubelError):
+    """The machine lacks the room for what is asked of it; another place or a smaller size would do."""
+
+    exit_code = 2
+    http_status = 503
+
+
+class CannotWrite(MachineError):
+    """A file could not be written; what stood there before still stands."""
+
+
+class OutOfMemory(MachineError):
+    """A batch does not fit in the memory; the message has the size that does."""
 
 
 class ArtifactError(HubelError):

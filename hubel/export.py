@@ -17,7 +17,8 @@ import numpy as np
 
 from hubel import __version__
 from hubel.errors import ArtifactError, HubelError, InputError, MissingExtra
-from hubel.run import Answering, Run, versions, write_atomically
+from hubel.files import write_atomically
+from hubel.run import Answering, Run, versions
 
 # Operator sets: the first has layer normalisation, and the older, the more runtimes know it; the last is the newest
 # that the rules are tested with.

@@ -33,6 +33,7 @@ from hubel import metrics
 from hubel.data import Preprocess
 from hubel.data.records import Source, Task
 from hubel.errors import ArtifactError, HubelError, InputError, UnknownName
+from hubel.files import read_lines, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -394,61 +395,6 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     import tomli_w
 
     write_atomically(folder / SETTINGS, tomli_w.dumps(dict(settings)))
-
-
-def append_line(file: Path, row: Mapping[str, Any]) -> None:
-    """One JSON line more."""
-    with file.open("a", encoding="utf-8") as out:
-        out.write(json.dumps(row, sort_keys=True) + "\n")
-
-
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The rows of a .jsonl; a last line that was cut off is left out."""
-    rows = []
-    with contextlib.suppress(FileNotFoundError):
-        for line in file.read_text("utf-8").splitlines():
-            with contextlib.suppress(ValueError):
-                rows.append(json.loads(line))
-    return rows
-
-
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Beside, flushed to disk, renamed: whoever reads sees the old file or the new one, never half of one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as out:
-            out.write(content.encode("utf-8") if isinstance(content, str) else content)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def new_folder(out: str | Path | None, name: str, root: str | Path = "runs") -> Path:
-    """Make the folder of a new run: exactly `out`, or runs/NAME with a number where that is taken."""
-    if out is not None:
-        must_be_free(out)
-        folder = Path(out)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    for suffix in ["", *(f"-{n}" for n in range(2, 10_000))]:
-        folder = Path(root) / f"{name}{suffix}"
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(parents=True)
-            return folder
-    raise InputError(f"{root} is full of runs named {name}: name one with --out")
-
-
-def must_be_free(out: str | Path | None) -> None:
-    """Raises InputError where no new folder can be: to be asked before long work, whose result would be lost."""
-    if out is None:
-        return
-    folder = Path(out)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"{folder} exists and is not empty: name another --out, or move it away. Nothing was changed"
-        )
 
 
 def reuse_memory() -> None:

@@ -46,7 +46,7 @@ def attack(
     """Change pictures a little so that the network errs; over data, measure how much change it bears."""
     from hubel.explanation.inside import classes_named
     from hubel.explanation.robustness import must_be_pictures
-    from hubel.run import must_be_free
+    from hubel.files import must_be_free
 
     if limit < 0 or seed < 0:
         raise InputError(f"--limit and --seed begin at 0, got {limit} and {seed}")
@@ -85,7 +85,7 @@ class _Asked:
         from hubel.cli.asking import Kept, asked_about, short_name
         from hubel.explanation.attack import findings
         from hubel.explanation.finding import write
-        from hubel.run import new_folder
+        from hubel.files import new_folder
 
         given = asked_about(self.run, "picture", named, numbers, self.attack.seed)
         kept, page = Kept(arrays=self.json), None
@@ -149,7 +149,7 @@ class _Asked:
         from hubel.explanation.attack import curve_finding
         from hubel.explanation.finding import write
         from hubel.explanation.robustness import curve
-        from hubel.run import new_folder
+        from hubel.files import new_folder
 
         if place is None and "location" not in self.run.data:
             raise InputError(

@@ -66,7 +66,7 @@ def _form(out: str | None) -> str:
 
 def _write(found: Comparison, out: Path, form: str) -> None:
     from hubel.evaluation.curves import page, picture
-    from hubel.run import write_atomically
+    from hubel.files import write_atomically
 
     write_atomically(out, page(found) if form == "html" else picture(found, form))
 

@@ -110,7 +110,7 @@ def _task(task: str | None) -> str | None:
 
 def _write_sheet(source: Source, out: Path, seed: int) -> None:
     from hubel.data.sheet import contact_sheet
-    from hubel.run import write_atomically
+    from hubel.files import write_atomically
 
     if not out.parent.is_dir():
         raise InputError(f"the folder {out.parent} for {out.name} does not exist")

@@ -49,7 +49,7 @@ def dream(
     from hubel.cli.asking import short_name
     from hubel.cli.picture_files import free, is_picture_file, size_of
     from hubel.explanation.film import film_format
-    from hubel.run import must_be_free
+    from hubel.files import must_be_free
 
     for name, count in (("--steps", steps), ("--octaves", octaves)):
         if count is not None and count < 1:
@@ -225,7 +225,7 @@ def _write(dreams: Sequence[Dream], findings: Sequence[Finding], out: Path | Non
     from hubel.cli.picture_files import is_picture_file, write_picture
     from hubel.explanation import drawing
     from hubel.explanation.finding import write
-    from hubel.run import new_folder
+    from hubel.files import new_folder
 
     if out is not None and is_picture_file(out):
         one = drawing.picture(dreams[0].picture)

@@ -55,7 +55,8 @@ def _spoilt(
 
     from hubel.cli import show
     from hubel.evaluation.corruptions import FILE, measure
-    from hubel.run import load, write_atomically
+    from hubel.files import write_atomically
+    from hubel.run import load
 
     with show.bar("spoiling", "pictures", quiet=quiet) as bar:
         made = measure(load(run), data, part=part, seed=seed, progress=bar.advance)

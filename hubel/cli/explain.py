@@ -42,7 +42,7 @@ def explain(
     from hubel.cli import show
     from hubel.explanation import methods
     from hubel.explanation.finding import Question, write
-    from hubel.run import must_be_free, new_folder
+    from hubel.files import must_be_free, new_folder
 
     if top < 1:
         raise InputError(f"--top must be at least 1, got {top}")

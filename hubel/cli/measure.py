@@ -111,7 +111,7 @@ def _write(out: str | None, figure: Figure) -> None:
     if out is None:
         return
     from hubel.evaluation.measured import updated
-    from hubel.run import write_atomically
+    from hubel.files import write_atomically
 
     write_atomically(Path(out), updated(_read(out), [figure]))
 

@@ -31,7 +31,7 @@ def free(path: Path, option: str) -> Path:
 
 def write_picture(image: Image, path: Path) -> None:
     """Whole or not at all, in the format of the name's ending."""
-    from hubel.run import write_atomically
+    from hubel.files import write_atomically
 
     packed = io.BytesIO()
     image.save(packed, WRITTEN[path.suffix.lower()], quality=95)

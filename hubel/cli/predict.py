@@ -118,7 +118,7 @@ class _Answers:
 
         import numpy as np
 
-        from hubel.run import write_atomically
+        from hubel.files import write_atomically
 
         made = np.concatenate(self.features)
         stored = {"features": made, "items": np.array(self.items), "layer": np.array(self.layer)}

@@ -17,7 +17,8 @@ from hubel.evaluation import boundary
 from hubel.evaluation.predictions import Predictions, Values
 from hubel.evaluation.report import write_report
 from hubel.evaluation.scores import Classification, Evaluation, Regression
-from hubel.run import Progress, Run, load, write_atomically
+from hubel.files import write_atomically
+from hubel.run import Progress, Run, load
 
 NUMBERS_AT_ONCE = 16_000_000  # logits in memory together: 64 MB
 BOUNDARY = "boundary.png"

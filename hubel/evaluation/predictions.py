@@ -17,7 +17,7 @@ import numpy as np
 
 from hubel import metrics
 from hubel.errors import ArtifactError, InputError
-from hubel.run import write_atomically
+from hubel.files import write_atomically
 
 BEST = 5  # answers kept of each item: what predictions.csv names
 DENSE_CLASSES = 1000  # up to here every probability is kept

@@ -20,7 +20,8 @@ from hubel.evaluation import charts, gallery
 from hubel.evaluation.boundary import Boundary
 from hubel.evaluation.gallery import COLUMNS, PER_SHEET
 from hubel.evaluation.scores import Classification, Evaluation, Regression
-from hubel.run import Run, write_atomically
+from hubel.files import write_atomically
+from hubel.run import Run
 
 PAGE = Path(__file__).parent / "page"
 MATRIX_CLASSES = 200  # above, the most frequent confusions instead of a matrix

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from hubel.errors import InputError
-from hubel.run import write_atomically
+from hubel.files import write_atomically
 
 SUFFIXES = {".png": "PNG", ".gif": "GIF"}
 FRAMES = 48  # of one picture, at most

@@ -16,7 +16,7 @@ import numpy as np
 
 from hubel.data.pictures import SUFFIXES
 from hubel.errors import InputError
-from hubel.run import write_atomically
+from hubel.files import write_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image

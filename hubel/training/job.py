@@ -30,6 +30,7 @@ from hubel.errors import (
     StoppedEarly,
     UnknownName,
 )
+from hubel.files import append_line, new_folder
 from hubel.run import (
     FORMAT,
     HISTORY,
@@ -38,9 +39,7 @@ from hubel.run import (
     Card,
     Network,
     Run,
-    append_line,
     load,
-    new_folder,
     reuse_memory,
     save_model,
     versions,

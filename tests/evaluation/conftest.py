@@ -9,7 +9,8 @@ from torch import nn
 
 from hubel.data import Preprocess, Source
 from hubel.data.records import Held
-from hubel.run import Card, Network, Run, append_line
+from hubel.files import append_line
+from hubel.run import Card, Network, Run
 from hubel.zoo.pixels import Pixels
 
 SHAPE = (1, 6, 5)  # higher than wide, so that swapped sides show

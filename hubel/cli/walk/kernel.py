@@ -177,7 +177,7 @@ def _write(pixels: Array, target: Path) -> None:
 
     from PIL import Image
 
-    from hubel.run import write_atomically
+    from hubel.files import write_atomically
 
     held = io.BytesIO()
     Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(held, "PNG")
