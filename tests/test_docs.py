@@ -11,14 +11,14 @@ import pytest
 import typer
 from blocks import ROOT, commands, fenced, links
 
-from hubel.cli.main import app
+from hubel.cli import main
 from hubel.cli.train import _arguments
 from hubel.errors import UnknownName
 from hubel.training.recipe import Recipe, compose
 from hubel.zoo import arguments_of, lookup
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = {name: main.command(name) for name in main.COMMANDS}
 SETTINGS = {field.name for field in dataclasses.fields(Recipe)}
 
 SAID = [(page.name, " ".join(words), words) for page in PAGES for words in commands(page.read_text("utf-8"))]

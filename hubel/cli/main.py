@@ -1,13 +1,15 @@
 """`hubel`: the commands under one roof, and the one place where errors become exit codes.
 
 0 done · 1 our bug · 2 the caller's input is wrong · 3 a stored artifact cannot be trusted or read · 4 stopped early but
-saved · 130 interrupted. Heavy imports happen inside the commands, so that --help answers at once.
+saved · 130 interrupted. Only the command that is called is imported, and heavy things inside it, so that --help
+answers at once.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import io
 import os
 import sys
@@ -16,32 +18,48 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hubel.cli import (
-    attack,
-    compare,
-    data,
-    describe,
-    dream,
-    evaluate,
-    explain,
-    export,
-    fewshot,
-    measure,
-    predict,
-    serve,
-    stylize,
-    train,
-    verify,
-    walk,
-    zoo,
-)
 from hubel.errors import HubelError, Interrupted
+
+# Name of the command and of its module -> what `hubel --help` says of it. The docstrings in the modules have the same
+# words, which a test holds together: the modules themselves would take as long to read as all the rest of the help.
+COMMANDS = {
+    "train": "Train a network on DATA, measure it on the test part, and write everything into one run folder.",
+    "evaluate": "Measure a trained network on its test part, or on other data, and write the predictions and a report.",
+    "predict": "Answer for pictures (or rows of numbers). What cannot be read is named; the others are answered all the same.",
+    "export": "Write a network to ONNX, from pixels 0..1 to logits; checked to answer as PyTorch does, or not written.",
+    "explain": "Show what a network sees in pictures, and what speaks for its answers.",
+    "attack": "Change pictures a little so that the network errs; over data, measure how much change it bears.",
+    "dream": "Paint what a network would answer to most.",
+    "stylize": "Repaint a picture in the style of another.",
+    "fewshot": "Tell new classes apart by the nearest mean of features, from one or a few examples of each.",
+    "describe": "Show a network layer by layer.",
+    "verify": "Hold every definition, and every network replayed through them, against PyTorch.",
+    "compare": "Put runs side by side: accuracy, item by item, settings that differ, curves.",
+    "zoo": "List the networks: year, input, parameters, paper; or one in full, with its story.",
+    "data": "Show what a data set holds, or list the known ones.",
+    "measure": "Measure accuracy, time and memory of whole commands, over several seeds.",
+    "serve": "Put trained networks on line: a service under /v1 for programs, and a page for people.",
+    "walk": "Follow the arithmetic: an operation by hand, a computational graph, a kernel on a picture, a network's cells.",
+}
+
+
+def command(name: str) -> Any:
+    """The command of that name, from its module, which is imported now."""
+    roof = typer.Typer()
+    importlib.import_module(f"hubel.cli.{name}").add(roof)
+    return typer.main.get_group(roof).commands[name]
 
 
 class _Commands(TyperGroup):
-    """Typer ends on Ctrl-C by itself, in ways that differ between its versions; our errors pass through it."""
+    """Lists the commands by name and help alone, and imports the one that is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] in COMMANDS:
+            self.add_command(command(args[0]))
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
+        """Typer ends on Ctrl-C by itself, in ways that differ between its versions; our errors pass through it."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -56,26 +74,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    train,
-    evaluate,
-    predict,
-    export,
-    explain,
-    attack,
-    dream,
-    stylize,
-    fewshot,
-    describe,
-    walk,
-    verify,
-    compare,
-    zoo,
-    data,
-    measure,
-    serve,
-):
-    command.add(app)
+
+
+def _unread() -> None:
+    """What stands in a command's place until it is called."""
+
+
+for _name, _help in COMMANDS.items():
+    app.command(_name, help=_help)(_unread)
 
 
 def _version(asked: bool) -> None:

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from hubel.cli.main import app
 from hubel.cli.verify import _names
 from hubel.definitions import convolution, pooling
 from hubel.verification import known
@@ -124,7 +123,3 @@ def test_a_seed_below_nought_is_told(cli):
 def test_names_are_completed():
     assert _names("conv2") == ["conv2d"] and _names("lenet-") == ["lenet-keras", "lenet-tf"]
     assert set(_names("")) <= set(known()) and "adamw" in _names("")
-
-
-def test_verify_is_a_command():
-    assert "verify" in [c.callback.__name__ for c in app.registered_commands]
