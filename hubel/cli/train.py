@@ -245,7 +245,9 @@ def _with_recipe_options() -> inspect.Signature:
     return fixed.replace(parameters=parameters)
 
 
+train.__signature__ = _with_recipe_options()  # type: ignore[attr-defined]
+train.__annotations__ = {name: p.annotation for name, p in train.__signature__.parameters.items()}  # type: ignore[attr-defined]
+
+
 def add(app: typer.Typer) -> None:
-    train.__signature__ = _with_recipe_options()  # type: ignore[attr-defined]
-    train.__annotations__ = {name: p.annotation for name, p in train.__signature__.parameters.items()}  # type: ignore[attr-defined]
     app.command()(train)
