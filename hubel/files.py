@@ -36,14 +36,20 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Beside, flushed to disk, renamed: whoever reads sees the old file or the new one, never half of one."""
-    write_together({path: content})
+    _replace({path: content})
 
 
-def write_together(contents: Mapping[Path, bytes | str | None]) -> None:
-    """Files that belong together: all lie beside, on the disk, before the first takes the place of an old one.
+def write_together(folder: Path, contents: Mapping[str, bytes | str | None]) -> None:
+    """Files of one folder that belong together, by name; None stands for one that goes.
 
-    None stands for a file that goes. Where one cannot be written, all old ones are as they were.
+    All lie beside, on the disk, before the first takes the place of an old one: where one cannot be written, the old
+    ones are as they were. The folder is made where it is not there yet.
     """
+    with made(folder):
+        _replace({folder / name: content for name, content in contents.items()})
+
+
+def _replace(contents: Mapping[Path, bytes | str | None]) -> None:
     beside = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
     try:
         for path, content in contents.items():
@@ -94,6 +100,20 @@ def make_folder(folder: Path) -> None:
     """The folder and those above it, where they are not there yet."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Inside, the folder is there. Where that or the body fails, what was made and is empty goes again."""
+    fresh = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        make_folder(folder)
+        yield
+    except BaseException:
+        for place in fresh:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+        raise
 
 
 def new_folder(out: str | Path | None, name: str, root: str | Path = "runs") -> Path:

@@ -39,9 +39,10 @@ def describe(
     rows = layers(network, shape)
     total = sum(p.numel() for p in network.parameters())
     if svg is not None:
+        from hubel.files import write_atomically
         from hubel.zoo.drawing import draw
 
-        svg.write_text(draw(rows, shape, facts["network"]), "utf-8")
+        write_atomically(svg, draw(rows, shape, facts["network"]))
     if json_:
         show.as_json({**facts, **_as_json(rows, shape, total)})
         return

@@ -156,11 +156,11 @@ def _anchor(heading: str) -> str:
 
 def write(file: Path) -> int:
     """The page into a file and the pictures into a folder beside it, named after it  ->  how many pictures."""
-    from hubel.files import write_atomically
+    from hubel.files import make_folder, write_atomically
 
     folder, measured = file.with_suffix(""), file.with_name(MEASURED)
     text, pictures = page(folder.name, measured.read_text("utf-8") if measured.is_file() else "")
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     for name, svg in pictures.items():
         write_atomically(folder / name, svg)
     write_atomically(file, text)

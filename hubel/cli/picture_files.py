@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubel.errors import InputError
+from hubel.files import make_folder, write_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,14 +26,12 @@ def free(path: Path, option: str) -> Path:
     """The place, if nothing is there yet; its folder is made. Raises InputError otherwise."""
     if path.exists():
         raise InputError(f"{path} exists: name another {option}, or move it away. Nothing was changed")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     return path
 
 
 def write_picture(image: Image, path: Path) -> None:
     """Whole or not at all, in the format of the name's ending."""
-    from hubel.files import write_atomically
-
     packed = io.BytesIO()
     image.save(packed, WRITTEN[path.suffix.lower()], quality=95)
     write_atomically(path, packed.getvalue())

@@ -15,9 +15,9 @@ from hubel.data.records import PARTS, listing
 from hubel.errors import ArtifactError, DataError, InputError, nearest
 from hubel.evaluation import boundary
 from hubel.evaluation.predictions import Predictions, Values
-from hubel.evaluation.report import write_report
-from hubel.evaluation.scores import Classification, Evaluation, Regression
-from hubel.files import write_atomically
+from hubel.evaluation.report import page
+from hubel.evaluation.scores import REPORT, Classification, Evaluation, Regression
+from hubel.files import write_together
 from hubel.run import Progress, Run, load
 
 NUMBERS_AT_ONCE = 16_000_000  # logits in memory together: 64 MB
@@ -31,7 +31,7 @@ def evaluate(
     part: str = "test",
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Answer every item of one part, measure the answers, write predictions.csv and report.html.
+    """Answer every item of one part, measure the answers, write predictions.csv and report.html, all or none.
 
     data: another place than the run's own; its classes are matched by name. Where it does not say what is test,
         all of it is: the network has seen none of it, and the part is called "all".
@@ -47,18 +47,19 @@ def evaluate(
     if run.task == "regress":
         answers = np.concatenate([*_logits(run, split, progress)])
         values = Values(tuple(split.items), _targets(run, split), answers)
-        values.save(folder)
+        files = values.files()
         found = Regression.of(values, dataset.source.name, part, folder)
     else:
         labels = labelled(run, place)
         predictions = Predictions.from_logits(split.items, labels, _logits(run, split, progress), run.classes)
-        predictions.save(folder)
+        files = predictions.files()
         found = Classification.of(predictions, dataset.source.name, part, folder)
     drawn = boundary.draw(run, split) if boundary.applies(run) else None
     if drawn is not None:
-        write_atomically(folder / BOUNDARY, drawn.png)
+        files[BOUNDARY] = drawn.png
     found = replace(found, seen=own and (part == "train" or dataset.source.shared))
-    write_report(run, found, split, found.report, problems=dataset.problems, boundary=drawn)
+    files[REPORT] = page(run, found, split, problems=dataset.problems, boundary=drawn)
+    write_together(folder, files)
     return found
 
 

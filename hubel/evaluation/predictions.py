@@ -17,7 +17,7 @@ import numpy as np
 
 from hubel import metrics
 from hubel.errors import ArtifactError, InputError
-from hubel.files import write_atomically
+from hubel.files import write_together
 
 BEST = 5  # answers kept of each item: what predictions.csv names
 DENSE_CLASSES = 1000  # up to here every probability is kept
@@ -108,14 +108,16 @@ class Predictions:
 
     def save(self, folder: Path) -> None:
         """Write predictions.csv and, up to DENSE_CLASSES classes, probabilities.npy into the folder."""
-        folder.mkdir(parents=True, exist_ok=True)
+        write_together(folder, self.files())
+
+    def files(self) -> dict[str, bytes | None]:
+        """What save() writes, by name; None for probabilities of an earlier time, when there were fewer classes."""
+        dense = None
         if self.probabilities is not None:
             packed = io.BytesIO()
             np.save(packed, self.probabilities, allow_pickle=False)
-            write_atomically(folder / NPY, packed.getvalue())
-        else:
-            (folder / NPY).unlink(missing_ok=True)  # of an earlier run with fewer classes
-        write_atomically(folder / CSV, _table(HEADER, self._rows()))
+            dense = packed.getvalue()
+        return {NPY: dense, CSV: _table(HEADER, self._rows())}
 
     def _rows(self) -> Iterable[list[str]]:
         if "" in self.classes:
@@ -156,6 +158,10 @@ class Predictions:
             top_p[:, 0] = p
         else:
             top_p = np.take_along_axis(probabilities, best, 1)
+            if not np.allclose(top_p[:, 0], p, atol=1e-5):  # killed between the two, or copied together
+                raise ArtifactError(
+                    f"{folder / NPY} and {CSV} are not of one evaluation: `hubel evaluate` writes both anew"
+                )
         return Predictions(
             tuple(items),
             np.array(labels, dtype=np.int64),
@@ -191,10 +197,13 @@ class Values:
 
     def save(self, folder: Path) -> None:
         """Write predictions.csv into the folder."""
-        folder.mkdir(parents=True, exist_ok=True)
+        write_together(folder, self.files())
+
+    def files(self) -> dict[str, bytes | None]:
+        """What save() writes, by name."""
         numbers = np.concatenate([self.targets, self.answers, self.loss[:, None]], 1).astype(np.float32)
         rows = ([item, *row.astype(str).tolist()] for item, row in zip(self.items, numbers, strict=True))
-        write_atomically(folder / CSV, _table(self.header(self.targets.shape[1]), rows))
+        return {CSV: _table(self.header(self.targets.shape[1]), rows)}
 
     @staticmethod
     def load(folder: Path, columns: int) -> Values:

@@ -20,7 +20,6 @@ from hubel.evaluation import charts, gallery
 from hubel.evaluation.boundary import Boundary
 from hubel.evaluation.gallery import COLUMNS, PER_SHEET
 from hubel.evaluation.scores import Classification, Evaluation, Regression
-from hubel.files import write_atomically
 from hubel.run import Run
 
 PAGE = Path(__file__).parent / "page"
@@ -31,16 +30,15 @@ WORST = 24  # mistakes (or residuals) shown large
 PROBLEMS = 200  # problems of the data listed
 
 
-def write_report(
+def page(
     run: Run,
     evaluation: Evaluation,
     split: Split,
-    path: Path,
     *,
     problems: Sequence[Problem] = (),
     boundary: Boundary | None = None,
-) -> None:
-    """Write the page about one evaluation. split: the items that it measured, in the same order."""
+) -> bytes:
+    """The page about one evaluation. split: the items that it measured, in the same order."""
     facts = _facts(run, evaluation) | {"problems": problems[:PROBLEMS], "problem_count": len(problems)}
     if isinstance(evaluation, Classification):
         facts |= _classes(evaluation, split)
@@ -50,7 +48,7 @@ def write_report(
         facts["boundary"] = _boundary_plot(boundary)
         facts["boundary_names"] = list(zip(boundary.names, plane.COLOURS, strict=False))
     html = _template().render(**facts)
-    write_atomically(path, html.encode("utf-8", "replace"))  # a file name may hold half a character
+    return html.encode("utf-8", "replace")  # a file name may hold half a character
 
 
 def script_json(value: Any) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from hubel.data.pictures import SUFFIXES
 from hubel.errors import InputError
-from hubel.files import write_atomically
+from hubel.files import make_folder, write_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -131,7 +131,7 @@ def write(findings: Iterable[Finding], out: str | Path, title: str, *, about: st
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: --out names the folder for the pictures and their page")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     names, shown, total = _Names(), [], 0
     for finding in findings:
         file, content = names.of(finding), packed(finding.image)

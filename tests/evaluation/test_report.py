@@ -185,7 +185,7 @@ def big(run, folder, K, N):
     predictions.save(folder)
     found = Classification.of(predictions, "many", "test", folder)
     split = Split(np.broadcast_to(np.uint8(7), (N, 3, 64, 64)), labels, predictions.items)
-    report.write_report(run, found, split, found.report)
+    found.report.write_bytes(report.page(run, found, split))
     return found
 
 
