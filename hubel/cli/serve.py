@@ -28,6 +28,7 @@ def serve(
     queue: Annotated[int, typer.Option(min=0, help="Pictures that may wait; then 503. 0 for a quarter of a second's work.", rich_help_panel=LIMITS)] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Pictures that go through the network together at most.", rich_help_panel=LIMITS)] = 64,
     deadline: Annotated[float, typer.Option(min=0.1, help="Seconds that a request has; then 503.", rich_help_panel=LIMITS)] = 10.0,
+    grace: Annotated[float, typer.Option(min=0.0, help="Seconds that accepted requests have when it is told to end.", rich_help_panel=LIMITS)] = 30.0,
     max_body: Annotated[int, typer.Option(min=1, metavar="MB", help="Megabytes of one request; then 413.", rich_help_panel=LIMITS)] = 32,
 ) -> None:  # fmt: skip
     """Put trained networks on line: a service under /v1 for programs, and a page for people."""
@@ -41,18 +42,8 @@ def serve(
         raise MissingExtra(e.name or "fastapi", "serve", "hubel serve") from e
     limits = Limits(body=max_body << 20, queue=queue, batch=batch, deadline=deadline)
     settings = Settings(
-        tuple(runs),
-        host,
-        port,
-        engine,
-        threads,
-        workers,
-        token,
-        insecure,
-        tuple(cors or ()),
-        feedback,
-        limits,
-    )
+        tuple(runs), host, port, engine, threads, workers, token, insecure, tuple(cors or ()), feedback, grace, limits
+    )  # fmt: skip
     put_on_line(settings, _announce)
 
 

@@ -1,7 +1,8 @@
 """The service as a process, or several: one socket, uvicorn, and an orderly end.
 
-SIGTERM and Ctrl-C drain: what was accepted is answered, nothing new is, and the process ends with 0. A second Ctrl-C
-ends at once. Several processes share the socket; their numbers are added up through files in a folder of their own.
+SIGTERM and Ctrl-C drain: what was accepted is answered, new connections are refused, and the process ends with 0, after
+its grace at the latest. A second Ctrl-C ends at once. Several processes share the socket; their numbers are added up
+through files in a folder of their own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import os
 import signal
 import socket
 import tempfile
+import threading
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -24,7 +27,7 @@ from uvicorn.supervisors import Multiprocess
 from hubel.errors import InputError
 from hubel.serving.limits import Limits
 
-GRACE = 30  # seconds that accepted requests have at the end
+BEYOND = 0.5  # seconds after the grace, for what closes; then whatever still computes is left
 # libuv takes one new connection of a listening handle per turn of the loop (since 1.46), and under overload a turn is
 # long: new clients would wait for seconds while the old ones are served. So many handles listen to the one socket.
 HANDLES = 64
@@ -39,6 +42,7 @@ class Settings:
     runs: each PATH or NAME=PATH   engine, threads: see predictor.choose, one engine or one for each run
     token: that requests must show; required where others than this machine can reach the service, unless `insecure`
     origins: other sites whose pages may ask   feedback: where corrections are kept, "" for nowhere
+    grace: seconds that accepted requests have at the end
     """
 
     runs: tuple[str, ...]
@@ -51,6 +55,7 @@ class Settings:
     insecure: bool = False
     origins: tuple[str, ...] = ()
     feedback: str = ""
+    grace: float = 30.0
     limits: Limits = field(default_factory=Limits)
 
     def to_json(self) -> str:
@@ -84,9 +89,33 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """A thread that computes cannot be stopped, and Python would wait for it."""
+        end = threading.Timer((self.config.timeout_graceful_shutdown or 0) + BEYOND, os._exit, (0,))
+        end.daemon = True
+        end.start()
+        await super().shutdown(sockets)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
+
+
+class _Workers(Multiprocess):
+    """Ends for its clients, too: while this process holds the socket, they would be let in, and wait for nobody."""
+
+    def terminate_all(self) -> None:
+        for one in self.sockets:
+            one.close()
+        super().terminate_all()
+
+    def join_all(self) -> None:
+        until = time.monotonic() + (self.config.timeout_graceful_shutdown or 0) + BEYOND
+        for process in self.processes:
+            process.process.join(max(0.0, until - time.monotonic()))
+            if process.process.is_alive():
+                process.process.kill()
+                process.process.join()
 
 
 def serve(settings: Settings, ready: Callable[[Any, str], None]) -> None:
@@ -102,7 +131,7 @@ def serve(settings: Settings, ready: Callable[[Any, str], None]) -> None:
             _several(settings, listening, lambda service: ready(service, address))
             return
         door = made(settings)
-        config = _config(door)
+        config = _config(door, settings)
         _Server(config, lambda: ready(door.service, address)).run(handles(listening))
 
 
@@ -110,8 +139,8 @@ def _several(settings: Settings, listening: socket.socket, ready: Callable[[Any]
     with tempfile.TemporaryDirectory(prefix="hubel-metrics-") as folder:
         os.environ |= {SETTINGS: settings.to_json(), "PROMETHEUS_MULTIPROC_DIR": folder}
         ready(made(settings).service)  # for what is told here, and to fail here where no run can be read
-        config = _config("hubel.serving.server:worker", settings.workers)
-        Multiprocess(config, sockets=handles(listening)).run()
+        config = _config("hubel.serving.server:worker", settings)
+        _Workers(config, sockets=handles(listening)).run()
 
 
 def worker() -> Any:
@@ -163,8 +192,9 @@ def address_of(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def _config(app: Any, workers: int = 1) -> uvicorn.Config:
+def _config(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
-        app, factory=isinstance(app, str), workers=workers, log_level="warning", access_log=False, lifespan="off",
-        proxy_headers=False, server_header=False, ws="none", timeout_graceful_shutdown=GRACE,
+        app, factory=isinstance(app, str), workers=settings.workers, log_level="warning", access_log=False,
+        lifespan="off", proxy_headers=False, server_header=False, ws="none",
+        timeout_graceful_shutdown=settings.grace,  # type: ignore[arg-type]  # it is waited for, and may have parts
     )  # fmt: skip

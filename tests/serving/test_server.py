@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack, contextmanager, suppress
 
 import httpx
 import pytest
@@ -22,9 +23,9 @@ from hubel.serving.server import Settings, address_of, listen
 
 
 @contextmanager
-def process(*arguments: str):
+def process(*arguments: str, begin: Sequence[str] = (sys.executable, "-u", "-m", "hubel")):
     """`hubel serve …` on a free port: the process, what it said, and a client."""
-    command = [sys.executable, "-u", "-m", "hubel", "serve", *arguments, "--port", "0", "--engine", "torch"]
+    command = [*begin, "serve", *arguments, "--port", "0", "--engine", "torch"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
     ) as made:
@@ -43,18 +44,14 @@ def process(*arguments: str):
 
 
 def test_sigterm_answers_what_was_accepted_takes_nothing_new_and_ends_with_0(runs):
-    """Half of a request is sent before the signal, the other half after it; its answer must come."""
+    """A request's head is sent before the signal, its body after it; the answer must come."""
     with process(runs["digits"]) as (made, said, client):
         assert "digits  lenet5 by torch" in said
         assert told(client.post("/v1/predictions", content=flat(9)))["predictions"]
-        url, body = client.base_url, flat(9)
-        head = f"POST /v1/predictions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        with socket.create_connection((url.host, url.port), timeout=30) as line:
-            line.sendall(head + body[:10])
-            client.get("/healthz")  # the first half has been read by now: one loop reads both lines in turn
+        with half_a_request(client.base_url) as (line, rest):
             made.send_signal(signal.SIGTERM)
-            refused(url)
-            line.sendall(body[10:])
+            refused(client.base_url)
+            line.sendall(rest)
             assert line.recv(1 << 16).startswith(b"HTTP/1.1 200")
         assert made.wait(30) == 0
         assert made.stderr.read() == ""
@@ -72,14 +69,77 @@ def refused(url: httpx.URL) -> None:
 
 
 @pytest.mark.slow
+def test_several_processes_drain_together_and_let_nobody_new_wait(runs):
+    """The process that began them holds the socket, too: what it kept open would take connections and answer none."""
+    with process(runs["digits"], "--workers", "2") as (made, _, client), ExitStack() as open_:
+        up(client)
+        lines = [
+            open_.enter_context(half_a_request(client.base_url)) for _ in range(8)
+        ]  # likely some for each
+        made.send_signal(signal.SIGTERM)
+        refused(client.base_url)
+        for line, rest in lines:
+            line.sendall(rest)
+            assert line.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        assert made.wait(30) == 0
+        assert made.stderr.read() == ""
+
+
+STUCK = """
+import threading
+from hubel.serving.opened import questions
+
+def dreamt(*_):
+    print("begun", flush=True)
+    threading.Event().wait()
+
+questions.dreamt = dreamt
+if __name__ == "__main__":  # the other processes import this file, too
+    from hubel.cli.main import entry
+    entry()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_computes_on_after_the_grace_ends_with_its_process(runs, tmp_path, workers):
+    (tmp_path / "stuck.py").write_text(STUCK)
+    begin = [sys.executable, "-u", str(tmp_path / "stuck.py")]
+    with process(runs["digits"], "--workers", workers, "--grace", "0.2", begin=begin) as (made, _, client):
+        up(client)
+        url = client.base_url
+        with socket.create_connection((url.host, url.port), timeout=30) as line:
+            line.sendall(b"POST /v1/dreams?class=3 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+            assert made.stdout.readline() == "begun\n"
+            made.send_signal(signal.SIGTERM)
+            assert made.wait(30) == 0
+
+
+@contextmanager
+def half_a_request(url: httpx.URL):
+    """A connection on which a picture is announced and waited for, and the picture."""
+    body = flat(9)
+    head = f"Host: localhost\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection((url.host, url.port), timeout=30) as line:
+        line.sendall(b"POST /v1/predictions HTTP/1.1\r\n" + head)
+        assert line.recv(1 << 10) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        yield line, body
+
+
+def up(client: httpx.Client) -> None:
+    """Comes back once a process answers: they come up behind the socket, which takes connections before."""
+    for _ in range(600):
+        with suppress(httpx.TransportError):
+            client.get("/healthz")
+            return
+        threading.Event().wait(0.1)
+    raise AssertionError("nobody answers")
+
+
+@pytest.mark.slow
 def test_the_numbers_of_several_processes_add_up(runs):
     with process(runs["digits"], "--workers", "2") as (made, _, client):
-        for _ in range(600):  # the workers come up behind the socket, which already takes connections
-            try:
-                client.get("/healthz")
-                break
-            except httpx.TransportError:
-                threading.Event().wait(0.1)
+        up(client)
         for _ in range(40):
             with httpx.Client(
                 base_url=client.base_url, timeout=60
@@ -108,16 +168,7 @@ def test_an_address_can_be_typed_into_a_browser():
 
 def test_settings_come_whole_through_the_environment():
     said = Settings(
-        ("a", "x=b"),
-        "::1",
-        1,
-        "onnx",
-        2,
-        3,
-        "t",
-        True,
-        ("https://a.example",),
-        "sqlite://",
+        ("a", "x=b"), "::1", 1, "onnx", 2, 3, "t", True, ("https://a.example",), "sqlite://", 0.5,
         Limits(body=5, deadline=0.5),
-    )
+    )  # fmt: skip
     assert Settings.from_json(said.to_json()) == said
