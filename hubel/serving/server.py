@@ -13,8 +13,6 @@ import os
 import signal
 import socket
 import tempfile
-import threading
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -27,7 +25,6 @@ from uvicorn.supervisors import Multiprocess
 from hubel.errors import InputError
 from hubel.serving.limits import Limits
 
-BEYOND = 0.5  # seconds after the grace, for what closes; then whatever still computes is left
 # libuv takes one new connection of a listening handle per turn of the loop (since 1.46), and under overload a turn is
 # long: new clients would wait for seconds while the old ones are served. So many handles listen to the one socket.
 HANDLES = 64
@@ -89,13 +86,6 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.ready()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """A thread that computes cannot be stopped, and Python would wait for it."""
-        end = threading.Timer((self.config.timeout_graceful_shutdown or 0) + BEYOND, os._exit, (0,))
-        end.daemon = True
-        end.start()
-        await super().shutdown(sockets)
-
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
@@ -108,14 +98,6 @@ class _Workers(Multiprocess):
         for one in self.sockets:
             one.close()
         super().terminate_all()
-
-    def join_all(self) -> None:
-        until = time.monotonic() + (self.config.timeout_graceful_shutdown or 0) + BEYOND
-        for process in self.processes:
-            process.process.join(max(0.0, until - time.monotonic()))
-            if process.process.is_alive():
-                process.process.kill()
-                process.process.join()
 
 
 def serve(settings: Settings, ready: Callable[[Any, str], None]) -> None:
