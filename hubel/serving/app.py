@@ -60,7 +60,7 @@ def _health(service: Service) -> APIRouter:
 
     @routes.get("/v1/models")
     def models() -> Response:
-        """The runs that are served, the first one is meant where none is named."""
+        """The runs that are served, the first one is meant where none is named; and why others could not be read."""
         listed = [
             {"name": s.name, "network": s.run.network.name, "task": s.run.task}
             for s in service.models.values()
@@ -74,8 +74,8 @@ def _health(service: Service) -> APIRouter:
 
     @routes.get("/readyz")
     async def readyz() -> Response:
-        """Which runs answer, and which could not be read."""
-        return answer({"models": list(service.models), "broken": service.broken})
+        """Which runs answer, and which could not be read: their names, as anyone may ask. /v1/models says why."""
+        return answer({"models": list(service.models), "broken": list(service.broken)})
 
     @routes.get("/metrics")
     def metrics() -> Response:

@@ -44,14 +44,16 @@ JSON_RAW = [(b"content-type", JSON.encode()), *RAW]
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 FORMS = (b"multipart/form-data", b"application/json")  # what FastAPI's route reads
-OPEN = ("/healthz", "/readyz")  # for what watches the process, without a token
+# Without a token: what watches the process, and the files of the two pages, which ask for the token and show it.
+OPEN = ("/healthz", "/readyz", "/", "/docs")
+FILES = ("/page/", "/docs/")
 
 
 @dataclass(frozen=True)
 class Rules:
     """Who may ask.
 
-    token: that every request under /v1 and for /metrics must show; None for none
+    token: that every request must show but those for OPEN and FILES; None for none
     hosts: names by which the service may be called, against pages that point a name of theirs at this machine;
     empty for any   origins: other sites whose pages may ask
     """
@@ -176,15 +178,16 @@ class Door:
         origin = headers.get(b"origin", b"").decode("latin-1")
         if origin and origin not in rules.origins and urlsplit(origin).netloc != host:
             raise Refused(403, "origin", f"pages of {origin:.80} may not ask here; --cors allows a site")
-        if rules.token is None or scope["method"] == "OPTIONS":
+        path, asks_before = scope["path"], bool(origin) and scope["method"] == "OPTIONS"  # see _preflight
+        if rules.token is None or asks_before or path in OPEN or path.startswith(FILES):
             return
-        if scope["path"].startswith("/v1") or scope["path"] == "/metrics":
-            shown = headers.get(b"authorization", b"")
-            if not hmac.compare_digest(shown, b"Bearer " + rules.token.encode()):
-                raise Refused(
-                    401, "token", "this service wants its token: send the header Authorization: Bearer TOKEN",
-                    {"WWW-Authenticate": "Bearer"},
-                )  # fmt: skip
+        scheme, _, shown = headers.get(b"authorization", b"").partition(b" ")
+        same = hmac.compare_digest(shown.strip(), rules.token.encode())
+        if not same or scheme.lower() != b"bearer":
+            raise Refused(
+                401, "token", "this service wants its token: send the header Authorization: Bearer TOKEN",
+                {"WWW-Authenticate": "Bearer"},
+            )  # fmt: skip
 
     def _origin(self, headers: Headers) -> str:
         origin = headers.get(b"origin", b"").decode("latin-1")

@@ -8,8 +8,10 @@ import re
 import needs
 import pytest
 from online import on_line, told
+from selenium.webdriver.common.keys import Keys
 
 from hubel.serving.app import make_app
+from hubel.serving.door import Rules
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +106,30 @@ def test_the_page_shows_every_route_and_asks_no_other_place(service, browser_tab
         assert (
             tab.execute_script("return document.documentElement.scrollWidth") <= 500
         )  # Chromium's least is 500
+
+
+def test_the_page_asks_for_the_token_and_shows_it(service, browser_tab):
+    with on_line(make_app(service, Rules(token="s3cret"))) as address:
+        tab = browser_tab
+        tab.get(f"{address}/docs")
+        field = tab.find_element("css selector", "#token input")
+        wait_until(field.is_displayed)
+        field.send_keys("wrong", Keys.ENTER)
+        wait_until(lambda: "not it" in tab.find_element("css selector", "#token [role=status]").text)
+        field.send_keys("s3cret", Keys.ENTER)
+        wait_until(lambda: tab.find_elements("css selector", "#get-metrics button"))
+        assert not field.is_displayed()
+        tab.find_element("link text", "metrics").click()
+        tab.find_element("css selector", "#get-metrics button").click()
+        answer = tab.find_element("css selector", "#get-metrics pre[tabindex]:last-of-type")
+        wait_until(lambda: "hubel_requests_total" in answer.text)
+        commands = {
+            p: tab.find_element("css selector", f"#get-{p} pre").get_attribute("textContent")
+            for p in ("metrics", "readyz")
+        }
+        assert "Bearer $HUBEL_TOKEN" in commands["metrics"] and "Bearer" not in commands["readyz"]
+        link = tab.find_element("link text", "openapi.json")
+        assert link.get_attribute("href").startswith("blob:") and link.get_attribute("download")
 
 
 def service_paths(service):

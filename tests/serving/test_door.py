@@ -82,24 +82,38 @@ def test_a_site_that_was_named_may_ask(serving):
         told(client.post("/v1/predictions", content=flat(9), headers={"Origin": "https://evil.example"}), 403)
 
 
-def test_with_a_token_nothing_under_v1_answers_without_it(serving):
+def test_with_a_token_nothing_answers_without_it_but_pages_and_probes(serving):
     with serving(rules=Rules(token="s3cret")) as client:
         for bad in (
             {},
             {"Authorization": "Bearer s3cre"},
             {"Authorization": "s3cret"},
-            {"Authorization": "Bearer s3cret "[:-1] + "t"},
+            {"Authorization": "Bearer s3crett"},
+            {"Authorization": "Basic s3cret"},
+            {"Authorization": "Bearer"},
         ):
-            for path in ("/v1/model", "/v1/samples/0", "/metrics"):
+            for path in (
+                "/v1/model",
+                "/v1/samples/0",
+                "/metrics",
+                "/openapi.json",
+                "/nothing",
+                "/docsx",
+                "/page/../v1/model",
+            ):
                 response = client.get(path, headers=bad)
                 assert "Authorization: Bearer TOKEN" in told(response, 401)
                 assert response.headers["www-authenticate"] == "Bearer"
             told(client.post("/v1/predictions", content=flat(9), headers=bad), 401)
             told(client.post("/v1/predictions?top=1", content=flat(9), headers=bad), 401)
-        good = {"Authorization": "Bearer s3cret"}
-        assert client.post("/v1/predictions", content=flat(9), headers=good).status_code == 200
-        assert client.get("/v1/model", headers=good).status_code == 200
-        for path in ("/", "/healthz", "/readyz", "/docs"):
+            told(client.options("/v1/model", headers=bad), 401)
+        for good in (
+            {"Authorization": "Bearer s3cret"},
+            {"Authorization": "bearer  s3cret"},
+        ):  # RFC 9110, 11.1
+            assert client.post("/v1/predictions", content=flat(9), headers=good).status_code == 200
+            assert client.get("/v1/model", headers=good).status_code == 200
+        for path in ("/", "/healthz", "/readyz", "/docs", "/page/main.js", "/docs/docs.js"):
             assert client.get(path).status_code == 200
 
 

@@ -70,7 +70,7 @@ def test_training_gets_the_corrections_after_its_own_pictures(kept):
 
 
 def test_hubel_train_learns_from_them_and_measures_on_the_same_test_part(kept, tmp_path):
-    from hubel.training.job import prepare
+    from hubel.training import prepare
 
     job = prepare("digits", network="mlp", epochs=1, out=tmp_path / "run", feedback=kept)
     job.begin()

@@ -1,6 +1,35 @@
 // The service's description for people, made of openapi.json. No library; nothing is asked but this origin.
 
+const OPEN = ["/healthz", "/readyz"]; // answer without a token
 const ONE = "/v1/models/{name}/"; // what stands under both prefixes is shown once, under /v1/
+
+let token = sessionStorage.getItem("hubel-token") ?? ""; // the same place as the page's
+
+/** An answer, with the token where there is one; while it is refused, people are asked for another. */
+async function asked(path) {
+  for (;;) {
+    const reply = await fetch(path, { headers: token ? { Authorization: `Bearer ${token}` } : {} });
+    if (reply.status !== 401) return reply;
+    await newToken(Boolean(token));
+  }
+}
+
+function newToken(wrong) {
+  const form = document.getElementById("token"), field = form.querySelector("input");
+  form.hidden = false;
+  form.querySelector("[role=status]").textContent = wrong ? "That was not it." : "";
+  field.value = "";
+  field.focus();
+  return new Promise((done) => {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      token = field.value;
+      sessionStorage.setItem("hubel-token", token);
+      form.hidden = true;
+      done();
+    }, { once: true });
+  });
+}
 
 /** An element with attributes and children; text stays text. */
 function element(name, attributes = {}, ...children) {
@@ -55,7 +84,8 @@ function filled(path) {
 
 /** The command line that asks, ready to be copied. */
 function commands(method, path, operation) {
-  const address = location.origin + filled(path);
+  const shown = token && !OPEN.includes(path) ? ' -H "Authorization: Bearer $HUBEL_TOKEN"' : "";
+  const address = location.origin + filled(path) + shown;
   if (method === "get") return [`curl ${address}`];
   const json = operation.requestBody?.content?.["application/json"];
   if (!json) return [`curl -X POST ${address}`];
@@ -75,7 +105,7 @@ function trial(path) {
     shown.hidden = false;
     shown.textContent = "…";
     try {
-      const reply = await fetch(filled(path));
+      const reply = await asked(filled(path));
       const text = await reply.text();
       let told = text;
       try { told = JSON.stringify(JSON.parse(text), null, 1); } catch { /* the metrics are text */ }
@@ -110,7 +140,11 @@ function anchor(method, path) {
 }
 
 async function main() {
-  const told = await (await fetch("/openapi.json")).json();
+  const text = await (await asked("/openapi.json")).text(), told = JSON.parse(text);
+  if (token) { // a link cannot show it
+    const file = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+    Object.assign(document.getElementById("document"), { href: file, download: "openapi.json" });
+  }
   document.getElementById("about").append(...prose(told.info.description ?? ""));
   const groups = new Map();
   for (const [path, methods] of Object.entries(told.paths)) {
