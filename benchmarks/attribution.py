@@ -14,27 +14,20 @@ Completeness: how far what is attributed is off from what the output gains. Spee
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import os
-import platform
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
+import document
 import numpy as np
-from lecture_race import written
 
 import hubel
 from hubel.explanation.attribution import METHODS, attribute
 from hubel.explanation.evidence import curves, spoilt
 from hubel.explanation.inside import Inside
-from hubel.run import Network, Run, versions
+from hubel.run import Network, Run
 
 REPEATS = 10  # random orders
-BEGIN = "<!-- attribution: begin (written by benchmarks/attribution.py) -->"
-END = "<!-- attribution: end -->"
 
 
 class Place(NamedTuple):
@@ -64,14 +57,9 @@ class Trust(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = document.parser(__doc__)
     parser.add_argument("run", help="a run of MNIST with its default network")
     parser.add_argument("--count", type=int, default=100, help="pictures of the test part, and composites")
-    parser.add_argument(
-        "--out", help="a Markdown document into which the result is written: docs/measured.md"
-    )
     args = parser.parse_args()
     run = hubel.load(args.run)
     test = run.dataset().test
@@ -79,12 +67,7 @@ def main() -> None:
     seconds = speed(run, x[:1000], labels[:1000])
     places = localised(run, x, labels, args.count)
     trust = [checked(run, x[: args.count], labels[: args.count], method) for method in METHODS]
-    block = told(run, places, trust, seconds, args.count)
-    print(block)
-    if args.out:
-        file = Path(args.out)
-        text = file.read_text("utf-8") if file.exists() else "# Measured\n"
-        file.write_text(written(text, block, BEGIN, END), "utf-8")
+    document.tell(__file__, told(run, places, trust, seconds, args.count), args.out)
 
 
 def speed(run: Run, x: np.ndarray, labels: np.ndarray) -> float:
@@ -158,7 +141,7 @@ def checked(run: Run, x: np.ndarray, labels: np.ndarray, method: str) -> Trust:
     return Trust(method, measured[0], measured[1], off, float(last.likeness.mean()))
 
 
-def told(run: Run, places: list[Place], trust: list[Trust], seconds: float, count: int) -> str:
+def told(run: Run, places: list[Place], trust: list[Trust], seconds: float, count: int) -> list[str]:
     lines = [
         "## Evidence in its place, and whether it can be trusted",
         "",
@@ -166,7 +149,6 @@ def told(run: Run, places: list[Place], trust: list[Trust], seconds: float, coun
         "",
         *_trusted(trust),
     ]
-    installed = ", ".join(f"{n} {v}" for n, v in versions(("torch", "numpy", "captum")).items())
     lines += [
         "",
         f"Grad-CAM of 1,000 pictures: {seconds:.2f} s.",
@@ -174,10 +156,9 @@ def told(run: Run, places: list[Place], trust: list[Trust], seconds: float, coun
         f"{count} composites of 2×2 digits at 56×56 (mean ± sd; chance 25 %; energy is heat squared), and the first "
         f"{count} pictures of MNIST's test part with their true classes, against {REPEATS} random orders; all weights "
         f"shuffled: rank correlation, mean of 20 pictures. Network {run.network.name}. "
-        f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores, {platform.machine()}, {installed}, "
-        "by `benchmarks/attribution.py`.",
+        f"{document.footing(__file__, ('torch', 'numpy', 'captum'))}",
     ]
-    return "\n".join(lines)
+    return lines
 
 
 def _placed(places: list[Place]) -> list[str]:

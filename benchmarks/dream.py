@@ -10,39 +10,28 @@ for 3 epochs with seed 5. SqueezeNet's weights are squeezenet1_1_features; a map
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import os
-import platform
 import tempfile
 import time
 from pathlib import Path
 
+import document
 import numpy as np
 import torch
-from lecture_race import written
 
 import hubel
 from hubel.explanation.dream import Dreaming, dream
 from hubel.explanation.objective import classes_of, layer_of
 from hubel.pretrained import ready
-from hubel.run import Run, load, versions
+from hubel.run import Run, load
 
 SIDE, LAYER, MAP = 256, "features.10.cat", 5
-BEGIN = "<!-- dream: begin (written by benchmarks/dream.py) -->"
-END = "<!-- dream: end -->"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = document.parser(__doc__)
     parser.add_argument("--run", help="a network of MNIST's digits; trained where none is named")
     parser.add_argument("--second", help="another, trained independently")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--out", help="a Markdown document into which the result is written: docs/measured.md"
-    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -54,12 +43,7 @@ def main() -> None:
         )
         rows = [digits(first, second, seed) for seed in range(args.seeds)]
     seconds = squeezenet()
-    block = told(first, second, rows, seconds)
-    print(block)
-    if args.out:
-        file = Path(args.out)
-        text = file.read_text("utf-8") if file.exists() else "# Measured\n"
-        file.write_text(written(text, block, BEGIN, END), "utf-8")
+    document.tell(__file__, told(first, second, rows, seconds), args.out)
 
 
 def digits(first: Run, second: Run, seed: int) -> tuple[float, int, float, float]:
@@ -82,7 +66,7 @@ def squeezenet() -> float:
     return time.perf_counter() - began
 
 
-def told(first: Run, second: Run, rows: list[tuple[float, int, float, float]], seconds: float) -> str:
+def told(first: Run, second: Run, rows: list[tuple[float, int, float, float]], seconds: float) -> list[str]:
     lines = [
         "## Dreams of digits, and what a second network says of them",
         "",
@@ -91,14 +75,13 @@ def told(first: Run, second: Run, rows: list[tuple[float, int, float, float]], s
     ]
     for seed, (own, agrees, p, took) in enumerate(rows):
         lines.append(f"| {seed} | {100 * own:.2f} % | {agrees} of 10 | {100 * p:.1f} % | {took:.0f} s |")
-    installed = ", ".join(f"{name} {version}" for name, version in versions(("torch", "numpy")).items())
+    threads = f"{torch.get_num_threads()} threads"
     lines += [
         "",
         f"A dream of {SIDE}×{SIDE} on SqueezeNet 1.1 ({LAYER}, map {MAP}): {seconds:.0f} s. Time is of ten dreams. "
-        f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
-        f"{platform.machine()}, {installed}, by `benchmarks/dream.py`.",
+        f"{document.footing(__file__, ('torch', 'numpy'), threads)}",
     ]
-    return "\n".join(lines)
+    return lines
 
 
 if __name__ == "__main__":

@@ -10,27 +10,22 @@ pictures of each, up to 15 others of each to be told apart by the nearest mean o
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import os
-import platform
 import tarfile
 import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lecture_race import written
+import document
 
 import hubel
 from hubel.data import open_source
 from hubel.evaluation.fewshot import Episodes, episodes, labelled
-from hubel.run import Run, versions
+from hubel.run import Run
 
 NETWORK, WEIGHTS, INPUT = "mobilenet-v1", "mobilenet_v1_1.0_224", (112, 112)
 HELD, EPISODES, SHOTS = 10, 600, (1, 5)
-BEGIN = "<!-- few-shot: begin (written by benchmarks/few_shot.py) -->"
-END = "<!-- few-shot: end -->"
 
 
 class Row(NamedTuple):
@@ -42,16 +37,11 @@ class Row(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = document.parser(__doc__)
     parser.add_argument("--freeze", default="15", help="layers of the public weights that do not learn")
     parser.add_argument("--epochs", type=int, default=6, help="of training on the other people")
     parser.add_argument(
         "--data", default=os.environ.get("HUBEL_DATA"), help="the folder that holds lfw_faces/"
-    )
-    parser.add_argument(
-        "--out", help="a Markdown document into which the result is written: docs/measured.md"
     )
     args = parser.parse_args()
     archive = Path(args.data or "", "lfw_faces", "lfw-dev.tar")
@@ -63,12 +53,7 @@ def main() -> None:
         held = sorted(people(archive))[-HELD:]
         unpack(archive, place, held)
         rows = measured(place, args.freeze, args.epochs)
-    block = told(rows, held, args.freeze, args.epochs)
-    print(block)
-    if args.out:
-        file = Path(args.out)
-        text = file.read_text("utf-8") if file.exists() else "# Measured\n"
-        file.write_text(written(text, block, BEGIN, END), "utf-8")
+    document.tell(__file__, told(rows, held, args.freeze, args.epochs), args.out)
 
 
 def people(archive: Path) -> set[str]:
@@ -113,7 +98,7 @@ def on_held(run: Run, place: Path) -> list[Episodes]:
     return [episodes(found, labels, shots=shots, count=EPISODES) for shots in SHOTS]
 
 
-def told(rows: list[Row], held: list[str], freeze: str, epochs: int) -> str:
+def told(rows: list[Row], held: list[str], freeze: str, epochs: int) -> list[str]:
     head = " | ".join(f"5-way {shots}-shot" for shots in SHOTS)
     lines = [
         "## People never seen, from one and from five pictures",
@@ -124,15 +109,13 @@ def told(rows: list[Row], held: list[str], freeze: str, epochs: int) -> str:
     for row in rows:
         cells = [f"{100 * e.accuracy:.2f} ± {100 * e.interval:.2f} %" for e in row.found]
         lines.append(f"| {row.features} | {' | '.join(cells)} | {row.seconds:.0f} s |")
-    installed = ", ".join(f"{name} {version}" for name, version in versions(("torch", "numpy")).items())
     lines += [
         "",
         f"Mean ± 95 % interval over {EPISODES} episodes, chance 20 %; {HELD} people of LFW held out ({held[0]} to "
         f"{held[-1]}, the last by name). Trained with `--weights {WEIGHTS} --freeze {freeze} --epochs {epochs}`. "
-        f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores, {platform.machine()}, {installed}, by "
-        f"`benchmarks/few_shot.py`.",
+        f"{document.footing(__file__, ('torch', 'numpy'))}",
     ]
-    return "\n".join(lines)
+    return lines
 
 
 if __name__ == "__main__":

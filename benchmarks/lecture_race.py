@@ -11,11 +11,8 @@ where it is not this one.
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+import document
 
 KERAS = """
 import gzip, json, os, sys
@@ -55,11 +54,6 @@ import tensorflow
 print(json.dumps({"accuracy": accuracy, "keras": f"keras {keras.__version__}, tensorflow {tensorflow.__version__}"}))
 """
 
-BEGIN, END = (
-    "<!-- lecture race: begin (written by benchmarks/lecture_race.py) -->",
-    "<!-- lecture race: end -->",
-)
-
 
 class Round(NamedTuple):
     """Test accuracies in 0..1 and seconds of the whole processes."""
@@ -81,34 +75,17 @@ def timed(command: list[str]) -> tuple[float, dict]:
     return seconds, json.loads(done.stdout[done.stdout.index("{") :])
 
 
-def written(text: str, block: str, begin: str = BEGIN, end: str = END) -> str:
-    """The document with the block between the two markers written anew, or added at its end."""
-    if begin not in text:
-        return f"{text.rstrip()}\n\n{begin}\n{block}\n{end}\n"
-    before, _, rest = text.partition(begin)
-    return f"{before}{begin}\n{block}\n{end}{rest.partition(end)[2]}"
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = document.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keras-python", default=sys.executable)
     parser.add_argument("--data", default=os.environ.get("HUBEL_DATA"), help="the folder that holds mnist/")
-    parser.add_argument(
-        "--out", help="a Markdown document into which the result is written: docs/measured.md"
-    )
     args = parser.parse_args()
     if not args.data or not (Path(args.data) / "mnist").is_dir():
         raise SystemExit("--data or HUBEL_DATA must name a folder that holds mnist/ (the four idx files)")
     os.environ["HUBEL_DATA"] = args.data
     rows = [race(seed, str(Path(args.data) / "mnist"), args.keras_python) for seed in range(args.rounds)]
-    block = told(rows)
-    print(block)
-    if args.out:
-        file = Path(args.out)
-        file.write_text(written(file.read_text("utf-8") if file.exists() else "# Measured\n", block), "utf-8")
+    document.tell(__file__, told(rows), args.out)
 
 
 def race(seed: int, mnist: str, keras_python: str) -> Round:
@@ -124,7 +101,7 @@ def race(seed: int, mnist: str, keras_python: str) -> Round:
     return done
 
 
-def told(rows: list[Round]) -> str:
+def told(rows: list[Round]) -> list[str]:
     """A Markdown table with a row per round, and the mean ratio."""
     lines = [
         "## The lectures' Keras program against `hubel train mnist --preset fast`",
@@ -139,13 +116,12 @@ def told(rows: list[Round]) -> str:
         )
     ratio = statistics.mean(r.keras_s / r.hubel_s for r in rows)
     at_least = sum(r.hubel_accuracy >= r.keras_accuracy for r in rows)
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {rows[0].versions}"
     lines += [
         "",
         f"Mean ratio {ratio:.2f} (n = {len(rows)}, seeds 0 to {len(rows) - 1}); test accuracy at least Keras's in "
-        f"{at_least} of {len(rows)} rounds. {datetime.date.today()}, {machine}, by `benchmarks/lecture_race.py`.",
+        f"{at_least} of {len(rows)} rounds. {document.footing(__file__, ('hubel', 'torch'), rows[0].versions)}",
     ]
-    return "\n".join(lines)
+    return lines
 
 
 if __name__ == "__main__":

@@ -12,12 +12,9 @@ more pictures. That they find the gradients of the definitions is checked before
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import itertools
 import math
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -25,23 +22,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import document
 import numpy as np
 import torch
-from lecture_race import written
 from torch import nn
 
 from hubel.data.batches import batches
 from hubel.definitions import cross_entropy_with_logits, one_hot
 from hubel.replay import Program
-from hubel.run import versions
 from hubel.training import prepare
 from hubel.training.loop import Trainer
 
 BATCH = 32
 BLOCK = 25  # steps before it is the other's turn
 MOST_OF_TORCH, MOST_OF_LOOPS = 2.5, 1 / 200  # what is asked
-BEGIN = "<!-- numpy race: begin (written by benchmarks/numpy_race.py) -->"
-END = "<!-- numpy race: end -->"
 
 List = list[Any]  # of lists of … of numbers
 
@@ -69,16 +63,11 @@ class Crawl(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = document.parser(__doc__)
     parser.add_argument("--steps", type=int, default=0, help="of each racer; 0 = an epoch")
     parser.add_argument("--pictures", type=int, default=4, help="that the nested loops get")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each racer")
     parser.add_argument("--data", default=os.environ.get("HUBEL_DATA"), help="the folder that holds mnist/")
-    parser.add_argument(
-        "--out", help="a Markdown document into which the result is written: docs/measured.md"
-    )
     args = parser.parse_args()
     if not args.data or not (Path(args.data) / "mnist").is_dir():
         raise SystemExit("--data or HUBEL_DATA must name a folder that holds mnist/ (the four idx files)")
@@ -88,12 +77,7 @@ def main() -> None:
         with trainer.engine.at_work():
             raced = race(trainer, args.steps or trainer.per_epoch)
             crawled = crawl(trainer, args.pictures)
-    block = told(raced, crawled, args.threads)
-    print(block)
-    if args.out:
-        file = Path(args.out)
-        text = file.read_text("utf-8") if file.exists() else "# Measured\n"
-        file.write_text(written(text, block, BEGIN, END), "utf-8")
+    document.tell(__file__, told(raced, crawled, args.threads), args.out)
 
 
 def ready(threads: int, folder: str) -> Trainer:
@@ -338,7 +322,7 @@ def inside(x: List, p: int) -> List:
     return [[[row[p:-p] for row in plane[p:-p]] for plane in maps] for maps in x]
 
 
-def told(raced: Race, crawled: Crawl, threads: int) -> str:
+def told(raced: Race, crawled: Crawl, threads: int) -> list[str]:
     """A Markdown table with a row per race."""
     rows = [
         (
@@ -353,7 +337,7 @@ def told(raced: Race, crawled: Crawl, threads: int) -> str:
             crawled.numpy_s / crawled.loops_for_a_batch <= MOST_OF_LOOPS,
         ),
     ]  # fmt: skip
-    lines = [
+    return [
         "## `lenet-keras` on MNIST by the definitions, against PyTorch and against nested loops",
         "",
         "| what | NumPy | the other | ratio | asked | met |",
@@ -362,11 +346,8 @@ def told(raced: Race, crawled: Crawl, threads: int) -> str:
         "",
         f"Mean loss over the steps: {raced.numpy_loss:.4f} in NumPy, {raced.torch_loss:.4f} in PyTorch, whose RMSprop "
         "has its small number outside the root. "
-        f"{datetime.date.today()}, {some(threads, 'thread')} of {os.cpu_count()} cores, "
-        f"{platform.machine()}, {', '.join(f'{k} {v}' for k, v in versions(('torch', 'numpy')).items())}, "
-        "by `benchmarks/numpy_race.py`.",
+        f"{document.footing(__file__, ('torch', 'numpy'), some(threads, 'thread'))}",
     ]
-    return "\n".join(lines)
 
 
 def some(count: int, what: str) -> str:

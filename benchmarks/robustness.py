@@ -11,25 +11,21 @@ than its own.
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import os
-import platform
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import document
 import numpy as np
 import torch
-from lecture_race import written
 
 import hubel
 from hubel import metrics
 from hubel.attacks import Attack, attacked
 from hubel.explanation.inside import asking
 from hubel.explanation.robustness import chunks
-from hubel.run import Run, load, versions
+from hubel.run import Run, load
 
 EPS = 0.3
 PGD, FGSM = Attack("pgd", EPS, steps=40, step=0.01, restarts=5), Attack("fgsm", EPS)
@@ -38,8 +34,6 @@ RECIPE: dict[str, Any] = {
     "adversarial_steps": 7, "adversarial_warmup": 0.3, "epochs": 8, "optimizer": "adam", "lr": 3e-3,
     "schedule": "one-cycle", "weight_decay": 0.0,
 }  # fmt: skip
-BEGIN = "<!-- robustness: begin (written by benchmarks/robustness.py) -->"
-END = "<!-- robustness: end -->"
 
 
 class Row(NamedTuple):
@@ -51,30 +45,21 @@ class Row(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = document.parser(__doc__)
     parser.add_argument("--items", type=int, default=10_000, help="of the test part, drawn by seed 0")
     parser.add_argument(
         "--plain", help="a run folder of the plain network; it is trained where none is named"
     )
     parser.add_argument("--trained", help="likewise, of the network that learnt from attacks")
     parser.add_argument("--threads", type=int, default=0, help="processor threads of the trainings; 0 = all")
-    parser.add_argument(
-        "--out", help="a Markdown document into which the result is written: docs/measured.md"
-    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         plain = load(args.plain) if args.plain else trained(place / "plain", args.threads, {})
         hard = load(args.trained) if args.trained else trained(place / "hard", args.threads, RECIPE)
         seconds = [sum(row["seconds"] for row in run.timing) for run in (plain, hard)]
-        block = told(measured(plain, hard, args.items), args.items, seconds, plain, hard)
-    print(block)
-    if args.out:
-        file = Path(args.out)
-        text = file.read_text("utf-8") if file.exists() else "# Measured\n"
-        file.write_text(written(text, block, BEGIN, END), "utf-8")
+        lines = told(measured(plain, hard, args.items), args.items, seconds, plain, hard)
+    document.tell(__file__, lines, args.out)
 
 
 def trained(folder: Path, threads: int, recipe: dict[str, Any]) -> Run:
@@ -116,7 +101,7 @@ def right(run: Run, x: torch.Tensor, y: torch.Tensor) -> int:
     return int((run.logits(x.numpy()).argmax(1) == y.numpy()).sum())
 
 
-def told(rows: list[Row], n: int, seconds: list[float], plain: Run, hard: Run) -> str:
+def told(rows: list[Row], n: int, seconds: list[float], plain: Run, hard: Run) -> list[str]:
     lines = [
         "## Attacks within 0.3 of the scale on MNIST",
         "",
@@ -126,16 +111,14 @@ def told(rows: list[Row], n: int, seconds: list[float], plain: Run, hard: Run) -
     lines += [f"| {row.attack} | {share(row.plain, n)} | {share(row.trained, n)} |" for row in rows]
     fgsm, pgd, black = rows[1].trained, rows[2].trained, rows[3].trained
     honest = "yes" if pgd <= fgsm and black >= pgd else "NO: its gradients may be masked"
-    installed = ", ".join(f"{name} {version}" for name, version in versions(("torch", "numpy")).items())
     lines += [
         "",
         f"Accuracy with its 95 % interval on {n:,} pictures of the test part. PGD finds no less than FGSM, and the "
         f"pictures of another network no more than its own: {honest}. Trained in {seconds[0]:.0f} s and "
         f"{seconds[1]:.0f} s; the second is `{hard.network.name}`, {hard.recipe['epochs']} epochs, PGD of "
-        f"{hard.recipe['adversarial_steps']} steps. {datetime.date.today().isoformat()}, {os.cpu_count()} cores, "
-        f"{platform.machine()}, {installed}, by `benchmarks/robustness.py`.",
+        f"{hard.recipe['adversarial_steps']} steps. {document.footing(__file__, ('torch', 'numpy'))}",
     ]
-    return "\n".join(lines)
+    return lines
 
 
 def share(right: int | None, n: int) -> str:

@@ -9,14 +9,12 @@ sides, counts), spliced with one another and repeated in part. What may come bac
 from __future__ import annotations
 
 import argparse
-import datetime
 import io
-import os
-import platform
 import random
 import struct
 from collections import Counter
 
+import document
 import uvloop
 from PIL import Image
 from serve_load import Sender, Sent, resident, service
@@ -101,9 +99,7 @@ def main() -> None:
     told = ", ".join(f"{count:,} × {status}" for status, count in sorted(statuses.items()))
     grown = 100 * (memory[-1] - memory[1]) / memory[1]
     print(f"{BODIES:,} damaged pictures: {told}; memory {grown:+.1f} % from the second tenth to the last")
-    print(
-        f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores, {platform.machine()}, seed {args.seed}"
-    )
+    print(document.footing(__file__, ("pillow",), f"seed {args.seed}"))
     wrong = {status: count for status, count in statuses.items() if status not in ALLOWED}
     if wrong:
         raise SystemExit(f"answers that must not be: {wrong} (0: hung up)")

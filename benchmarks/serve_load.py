@@ -10,11 +10,8 @@ two cores.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import datetime
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,16 +22,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import document
 import numpy as np
 import uvloop
-from lecture_race import written
 from serve_race import digits
 
-from hubel.run import versions
-
 CONNECTIONS, MOST = 32, 2000  # of capacity; and at most
-BEGIN = "<!-- serve-load: begin (written by benchmarks/serve_load.py) -->"
-END = "<!-- serve-load: end -->"
 
 
 @dataclass
@@ -202,14 +195,9 @@ async def measured(port: int, pid: int, bodies: list[bytes], minutes: float) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = document.parser(__doc__)
     parser.add_argument("run")
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument(
-        "--out", help="a Markdown document into which the result is written: docs/measured.md"
-    )
     args = parser.parse_args()
     packed, bodies = digits(args.run), []
     while packed:
@@ -218,18 +206,11 @@ def main() -> None:
         packed = packed[4 + size :]
     with service(args.run) as (port, pid):
         rows = uvloop.run(measured(port, pid, bodies, args.minutes))
-    installed = ", ".join(f"{n} {v}" for n, v in versions(("onnxruntime", "uvicorn")).items())
+    footing = document.footing(__file__, ("onnxruntime", "uvicorn"), "cores shared with the sender")
     lines = ["## The service under load", "", "| what | measured |", "| --- | ---: |"]
     lines += [f"| {what} | {value} |" for what, value in rows]
-    lines += [
-        "",
-        f"`lenet-keras`, raw bytes of MNIST test digits. {datetime.date.today().isoformat()}, {os.cpu_count()} cores "
-        f"shared with the sender, {platform.machine()}, {installed}, by `benchmarks/serve_load.py`.",
-    ]
-    print(block := "\n".join(lines))
-    if args.out:
-        file = Path(args.out)
-        file.write_text(written(file.read_text("utf-8"), block, BEGIN, END), "utf-8")
+    lines += ["", f"`lenet-keras`, raw bytes of MNIST test digits. {footing}"]
+    document.tell(__file__, lines, args.out)
 
 
 if __name__ == "__main__":

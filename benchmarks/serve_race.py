@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import io
 import os
-import platform
 import re
 import signal
 import socket
@@ -31,17 +29,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lecture_race import written
+import document
 from PIL import Image
 
 import hubel
 from hubel.export import export
-from hubel.run import versions
 
 HERE = Path(__file__).parent
 DIGITS, CONNECTIONS, WARM = 500, 32, 2
-BEGIN = "<!-- serve-race: begin (written by benchmarks/serve_race.py) -->"
-END = "<!-- serve-race: end -->"
 
 # The digits lie in one file, each after its length in four bytes; every request takes the next.
 LUA = """
@@ -86,27 +81,18 @@ class Load:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = document.parser(__doc__)
     parser.add_argument("run")
     parser.add_argument("--litserve", metavar="PYTHON", help="an interpreter that has litserve")
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--out", help="a Markdown document into which the result is written: docs/measured.md"
-    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "digits").write_bytes(digits(args.run))
         export(hubel.load(args.run), place / "model.onnx")
         loads, idle = race(peers(args.run, place, args.litserve), place, args.seconds, args.rounds)
-    block = told(loads, idle, args)
-    print(block)
-    if args.out:
-        file = Path(args.out)
-        file.write_text(written(file.read_text("utf-8"), block, BEGIN, END), "utf-8")
+    document.tell(__file__, told(loads, idle, args), args.out)
 
 
 def digits(run: str) -> bytes:
@@ -220,7 +206,9 @@ def wrk(port: int, script: Path, seconds: int, connections: int) -> Load:
     )  # fmt: skip
 
 
-def told(loads: Mapping[str, Sequence[Load]], idle: Mapping[str, float], args: argparse.Namespace) -> str:
+def told(
+    loads: Mapping[str, Sequence[Load]], idle: Mapping[str, float], args: argparse.Namespace
+) -> list[str]:
     middle = {name: statistics.median(load.requests for load in rounds) for name, rounds in loads.items()}
     ours = middle["hubel serve"]
     lines = [
@@ -234,14 +222,13 @@ def told(loads: Mapping[str, Sequence[Load]], idle: Mapping[str, float], args: a
         ratio = "" if name == "hubel serve" else f"{ours / middle[name]:.2f}"
         p50, p99, alone = (f"{1e3 * seconds:.1f} ms" for seconds in (p50, p99, idle[name]))
         lines.append(f"| {name} | {middle[name]:,.0f} | {ratio} | {p50} | {p99} | {alone} |")
-    installed = ", ".join(f"{n} {v}" for n, v in versions(("onnxruntime", "fastapi", "uvicorn")).items())
+    footing = document.footing(__file__, ("onnxruntime", "fastapi", "uvicorn"), "cores shared with wrk")
     lines += [
         "",
         f"Median of {args.rounds} rounds of {args.seconds} s, {CONNECTIONS} connections of one wrk thread, raw bytes "
-        f"of {DIGITS} MNIST test digits in turn; idle with one connection. {datetime.date.today().isoformat()}, "
-        f"{os.cpu_count()} cores shared with wrk, {platform.machine()}, {installed}, by `benchmarks/serve_race.py`.",
+        f"of {DIGITS} MNIST test digits in turn; idle with one connection. {footing}",
     ]
-    return "\n".join(lines)
+    return lines
 
 
 if __name__ == "__main__":

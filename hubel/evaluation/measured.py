@@ -63,20 +63,28 @@ def updated(text: str, figures: Sequence[Figure]) -> str:
 
     text: "" for a new document. Raises InputError when only one of the two markers is there.
     """
-    text = text or START
-    if (BEGIN in text) != (END in text) or text.count(BEGIN) > 1 or text.find(END) < text.find(BEGIN):
-        raise InputError(
-            f"the document must hold both markers, once and in this order, or none: {BEGIN} and {END}"
-        )
-    if BEGIN not in text:
-        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    inside, _, after = rest.partition(END)
+    before, inside, after = parts(text or START, BEGIN, END)
     lines = [line for line in inside.splitlines() if line.startswith("|")]
     rows = {line.split("|")[1].strip(): line for line in lines[2:]}  # after the names and the rule under them
     rows |= {figure.name: row(cells(figure)) for figure in figures}
     head = [row(COLUMNS), row(["---"] * len(COLUMNS))]
     return f"{before}{BEGIN}\n" + "\n".join([*head, *rows.values()]) + f"\n{END}{after}"
+
+
+def parts(text: str, begin: str, end: str) -> tuple[str, str, str]:
+    """What stands before two markers, between them and after them; where there are none, they would come at the end.
+
+    Raises InputError when only one of the two is there, or one twice.
+    """
+    if (begin in text) != (end in text) or text.count(begin) > 1 or text.find(end) < text.find(begin):
+        raise InputError(
+            f"the document must hold both markers, once and in this order, or none: {begin} and {end}"
+        )
+    if begin not in text:
+        return f"{text.rstrip()}\n\n", "\n", "\n"
+    before, _, rest = text.partition(begin)
+    inside, _, after = rest.partition(end)
+    return before, inside, after
 
 
 def row(texts: Sequence[str]) -> str:
