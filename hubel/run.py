@@ -32,8 +32,10 @@ import numpy as np
 from hubel import metrics
 from hubel.data import Preprocess
 from hubel.data.records import Source, Task
+from hubel.devices import choose_device
 from hubel.errors import ArtifactError, HubelError, InputError, UnknownName
 from hubel.files import read_lines, write_atomically
+from hubel.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MODEL, SETTINGS, HISTORY, TIMING = "model.safetensors", "run.toml", "history.jsonl", "timing.jsonl"
-Progress = Callable[[int, int], None]
 
 # Items and numbers per forward pass where nothing is learnt: enough to fill two cores, and maps that fit in memory.
 CHUNK, NUMBERS = 500, 8_000_000
@@ -86,10 +87,7 @@ class Card:
     def from_json(text: str, where: Path) -> Card:
         try:
             stored = json.loads(text)
-            if stored["format"] > FORMAT:
-                raise ArtifactError(
-                    f"{where} has format {stored['format']}, this version of hubel reads up to {FORMAT}: upgrade hubel"
-                )
+            must_be_readable(stored["format"], where)
             network = Network(stored["network"]["name"], stored["network"]["arguments"])
             return Card(
                 stored["task"], tuple(stored["classes"]), stored["outputs"], network,
@@ -317,7 +315,7 @@ class Run(Answering):
 
 
 def load(path: str | Path, *, device: str = "cpu") -> Run:
-    """The run in a folder, or in a model.safetensors alone.
+    """The run in a folder, or in a model.safetensors alone. device: where it computes; auto = the fastest there is
 
     Raises InputError if there is none, ArtifactError if it is damaged or from a newer version.
     """
@@ -355,8 +353,8 @@ def load(path: str | Path, *, device: str = "cpu") -> Run:
         raise ArtifactError(
             f"the weights in {file} do not fit the network {card.network.name!r} that it names: {e}"
         ) from e
-    model = card.wrap(network).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Run(folder, card, model, read_settings(folder))
+    model = card.wrap(network).to(choose_device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Run(folder, card, model, read_settings(folder) if path.is_dir() else _settings_beside(folder))
 
 
 def floats(inputs: np.ndarray) -> np.ndarray:
@@ -383,11 +381,30 @@ def read_settings(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        stored = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise ArtifactError(
             f"{file} is damaged ({e}); the model itself can still be loaded: name its {MODEL}"
         ) from e
+    must_be_readable(stored.get("format", FORMAT), file)
+    return stored
+
+
+def must_be_readable(form: Any, where: Path) -> None:
+    """Raises ArtifactError for a format that this version does not read. form: as `where` has it"""
+    if type(form) is not int or form < 1:
+        raise ArtifactError(f"{where} is damaged: its format is {form!r}, and formats are numbered from 1")
+    if form > FORMAT:
+        raise ArtifactError(
+            f"{where} has format {form}, this version of hubel reads up to {FORMAT}: upgrade hubel"
+        )
+
+
+def _settings_beside(folder: Path) -> dict[str, Any]:
+    """Of a model that was named by itself: worth having, and not needed."""
+    with contextlib.suppress(ArtifactError):
+        return read_settings(folder)
+    return {}
 
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
