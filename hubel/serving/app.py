@@ -14,6 +14,7 @@ from hubel import __version__
 from hubel.serving import document, envelope, feedback, opened, programs
 from hubel.serving.door import Door, Rules
 from hubel.serving.envelope import answer
+from hubel.serving.inputs import no_others
 from hubel.serving.metrics import TEXT
 from hubel.serving.service import Service
 
@@ -30,8 +31,9 @@ def make_app(service: Service, rules: Rules | None = None) -> Door:
     envelope.install(app, service.metrics.refused)
     for part in (programs.router(), opened.router(service), feedback.router()):
         document.describe(part)
-        app.include_router(part, prefix="/v1")
-        app.include_router(part, prefix="/v1/models/{name}", dependencies=[Depends(_named)])
+        app.include_router(part, prefix="/v1", dependencies=[Depends(no_others)])
+        of_one = [Depends(_named), Depends(no_others)]
+        app.include_router(part, prefix="/v1/models/{name}", dependencies=of_one)
     for part in (_health(service), _page(), document.page(app)):
         document.describe(part)
         app.include_router(part)
@@ -58,7 +60,7 @@ def _named(
 def _health(service: Service) -> APIRouter:
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/v1/models")
+    @routes.get("/v1/models", dependencies=[Depends(no_others)])
     def models() -> Response:
         """The runs that are served, the first one is meant where none is named; and why others could not be read."""
         listed = [

@@ -6,17 +6,16 @@ Routes that take pictures read their body themselves (inputs.asked), so FastAPI 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.responses import FileResponse
 
-from hubel.serving.inputs import asked, wished
+from hubel.serving.inputs import asked, takes, wished
 
 PLACE = Path(__file__).parent / "docs"
 DESCRIPTION = """Answers of trained networks, and what happens inside them.
@@ -140,10 +139,10 @@ def describe(part: APIRouter) -> None:
             continue
         errors = dict(OF_ALL)
         options, example = ABOUT.get(route.path, ({}, {}))
-        if _takes(wished, route.dependant):
+        if takes(wished, route.dependant):
             errors |= {status: OF_BODIES[status] for status in (408, 413)}
             route.openapi_extra = {"requestBody": wishes(options, example)}
-        if _takes(asked, route.dependant):
+        if takes(asked, route.dependant):
             errors |= OF_BODIES
             route.openapi_extra = {"requestBody": body(options, {"sample": 17, **example})}
         if route.path == "/samples/{id}":
@@ -192,10 +191,6 @@ def page(app: FastAPI) -> APIRouter:
         return Response(json.dumps(told, ensure_ascii=False), media_type="application/json")
 
     return routes
-
-
-def _takes(what: Callable[..., Any], dependant: Dependant) -> bool:
-    return any(inner.call is what or _takes(what, inner) for inner in dependant.dependencies)
 
 
 def _told(text: str) -> dict[str, Any]:

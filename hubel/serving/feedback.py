@@ -28,6 +28,7 @@ def router() -> APIRouter:
     @routes.post("/feedback", status_code=201)
     async def keep(request: Request, said: Annotated[Asked, Depends(asked)]) -> Response:
         """Keep what the picture really is. label: one of the classes; answer: what was said instead, if it was."""
+        said.only("label", "answer")
         store = service_of(request).feedback
         if store is None:
             raise Refused(

@@ -14,7 +14,8 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,8 @@ from typing import Any
 import anyio.to_thread
 import numpy as np
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
@@ -37,7 +40,7 @@ class Asked:
     """What a request is about.
 
     names: of the items   inputs: (N, C, H, W) uint8 or (N, D) float32, as the network receives them
-    options: everything else that was said: of JSON as it stands, else text   spoken: those that JSON said
+    options: everything else that was said: of JSON as it stands, else text
     of_samples: whether they are of the test part, by number
     """
 
@@ -46,12 +49,10 @@ class Asked:
     inputs: np.ndarray
     options: Mapping[str, Any] = field(default_factory=dict)
     of_samples: bool = False
-    spoken: frozenset[str] = frozenset()
 
     def only(self, *known: str) -> None:
-        """Raises Refused (422) where JSON says an option that is not known here: it would be overlooked in silence."""
-        for name in sorted(self.spoken - set(known)):
-            raise Refused(422, "option", str(UnknownName("option", name, known)))
+        """Raises Refused (422) where an option was said that is not known here: it would be overlooked in silence."""
+        only(self.options, known)
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         """The option as a number in low..high. Raises Refused (422)."""
@@ -87,10 +88,10 @@ async def asked(request: Request) -> Asked:
     served = chosen(request)
     limits = served.limits
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    options: dict[str, Any] = dict(request.query_params)
+    options = once(request.query_params.multi_items())
     if kind == "multipart/form-data":
         files, fields = await _form(request, limits)
-        return await _aside(_files, served, files, {**options, **fields})
+        return await _aside(_files, served, files, once([*options.items(), *fields]))
     body = await whole_body(request, limits)
     if kind == "application/json" or kind.endswith("+json"):
         return await _aside(_json, served, body, options)
@@ -102,7 +103,46 @@ async def wished(request: Request) -> Asked:
     served = chosen(request)
     body = await whole_body(request, served.limits)
     said = json_object(body, served.limits) if body else {}
-    return Asked(served, (), np.empty(0), {**dict(request.query_params), **said}, spoken=frozenset(said))
+    return Asked(served, (), np.empty(0), once([*request.query_params.multi_items(), *said.items()]))
+
+
+def no_others(request: Request) -> None:
+    """For Depends() of routes without a body. Raises Refused (422) where the query says what they do not know."""
+    route: APIRoute = request.scope["route"]
+    if not (
+        takes(asked, route.dependant) or takes(wished, route.dependant)
+    ):  # they look themselves, in the body, too
+        only(once(request.query_params.multi_items()), list(queries(route.dependant)))
+
+
+def only(said: Iterable[str], known: Sequence[str]) -> None:
+    """Raises Refused (422) for the first name that is not among those known."""
+    for name in sorted(set(said) - set(known)):
+        if not known:
+            raise Refused(422, "option", f"there are no options here, and {name!r:.60} was said")
+        raise Refused(422, "option", str(UnknownName("option", name[:60], known)))
+
+
+def once(said: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The options by name. Raises Refused (422) where one is said twice: only one of both could be heeded."""
+    found: dict[str, Any] = {}
+    for name, value in said:
+        if name in found:
+            raise Refused(422, "option", f"{name[:60]} is said twice")
+        found[name] = value
+    return found
+
+
+def takes(what: Callable[..., Any], dependant: Dependant) -> bool:
+    """Whether a route depends on `what`."""
+    return any(inner.call is what or takes(what, inner) for inner in dependant.dependencies)
+
+
+def queries(dependant: Dependant) -> Iterator[str]:
+    """The names of what a route and what it depends on take from the query."""
+    yield from (one.alias for one in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from queries(inner)
 
 
 async def _aside(work: Callable[..., Asked], *arguments: Any) -> Asked:
@@ -145,6 +185,10 @@ def too_long(limits: Limits) -> Refused:
     )
 
 
+def too_many(what: str, most: int) -> Refused:
+    return Refused(413, "pictures", f"{what}, and {most} are the most at once; send the others by themselves")
+
+
 def too_slow(limits: Limits) -> Refused:
     return Refused(408, "slow", f"the body did not arrive within {limits.deadline:g} s")
 
@@ -175,24 +219,32 @@ class _InMemory(MultiPartParser):
     """Nothing that is sent touches the disk; whole_body's limit holds for all parts together."""
 
     spool_max_size = 1 << 62
+    pictures = 0
+
+    def on_headers_finished(self) -> None:
+        super().on_headers_finished()
+        if self._current_files > self.pictures:
+            raise too_many(f"the form has more than {self.pictures} files", self.pictures)
 
 
-async def _form(request: Request, limits: Limits) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
+async def _form(request: Request, limits: Limits) -> tuple[list[tuple[str, bytes]], list[tuple[str, str]]]:
     body = await whole_body(request, limits)
 
-    async def once() -> Any:
+    async def at_once() -> Any:
         yield body
 
+    parser = _InMemory(
+        request.headers, at_once(), max_files=math.inf, max_fields=100, max_part_size=limits.body
+    )
+    parser.pictures = limits.pictures
     try:
-        form = await _InMemory(
-            request.headers, once(), max_files=limits.pictures, max_fields=100, max_part_size=limits.body
-        ).parse()
+        form = await parser.parse()
     except (MultiPartException, UnicodeDecodeError, KeyError) as e:
         raise Refused(422, "form", f"the form cannot be read: {getattr(e, 'message', e)}") from None
-    files, fields = [], {}
+    files, fields = [], []
     for name, value in form.multi_items():
         if isinstance(value, str):
-            fields[name] = value
+            fields.append((name, value))
         else:
             files.append((value.filename or name, await value.read()))
     await form.close()
@@ -215,29 +267,28 @@ def _json(served: Served, body: bytes, options: dict[str, Any]) -> Asked:
             f"JSON must have one of {', '.join(KEYS)}; here it has {', '.join(keys) or 'none of them'}",
         )
     (key,) = keys
-    beside = {k: v for k, v in said.items() if k != key}
-    rest, spoken = {**options, **beside}, frozenset(beside)
-    value = said[key]
+    value = said.pop(key)
+    rest = once([*options.items(), *said.items()])
     values = _listed(value, key, served.limits) if key in ("images", "samples", "rows") else [value]
     if key.startswith("sample"):
         numbers = [_number(v, key) for v in values]
         inputs = [served.samples.input(n) for n in numbers]
         names = tuple(served.samples.split.items[n] for n in numbers)
-        return Asked(served, names, np.stack(inputs), rest, of_samples=True, spoken=spoken)
+        return Asked(served, names, np.stack(inputs), rest, of_samples=True)
     names = tuple(map(str, range(len(values))))
     ready: list[Any]
     if key.startswith("image"):
         ready = [_decoded(v, f"{key}, picture {n}") for n, v in enumerate(values)]
     else:
         ready = [_array(v, key) for v in values]
-    return Asked(served, names, _prepared(served, list(zip(names, ready, strict=True))), rest, spoken=spoken)
+    return Asked(served, names, _prepared(served, list(zip(names, ready, strict=True))), rest)
 
 
 def json_object(body: bytes, limits: Limits) -> dict[str, Any]:
     """The object that the body is. Raises Refused (422)."""
     _check_nesting(body, limits)
     try:
-        said = json.loads(body, parse_constant=_no_constant)
+        said = json.loads(body, parse_constant=_no_constant, object_pairs_hook=once)
     except (ValueError, RecursionError) as e:  # UnicodeDecodeError is a ValueError
         raise Refused(422, "json", f"the body is not JSON: {e}") from None
     if not isinstance(said, dict):
@@ -261,9 +312,7 @@ def _listed(value: Any, key: str, limits: Limits) -> list[Any]:
     if not isinstance(value, list) or not value:
         raise Refused(422, "json", f"{key} must be a list with something in it")
     if len(value) > limits.pictures:
-        raise Refused(
-            413, "pictures", f"{key} has {len(value)} entries, more than the {limits.pictures} at once"
-        )
+        raise too_many(f"{key} has {len(value)} entries", limits.pictures)
     return value
 
 

@@ -41,6 +41,7 @@ def test_a_correction_is_kept_and_replaced(serving, tmp_path):
 
 
 @pytest.mark.parametrize("query, message", [
+    ("label=3&lable=4", "no option named 'lable'. Did you mean 'label'? Known: label, answer"),
     ("label=eleven", "label must be one of 0, 1"), ("", "one picture and its label"), ("label=3&answer=x", "answer must be one of"),
 ])  # fmt: skip
 def test_a_correction_that_says_nothing_is_refused(serving, tmp_path, query, message):
