@@ -8,7 +8,8 @@ from pathlib import Path
 import hubel
 
 PACKAGE = Path(hubel.__file__).parent
-FLOORS = ["errors", "files", "shapes", "metrics", "data", "zoo", "attacks", "replay", "verification", "run"]
+FLOORS = ["errors", "files", "progress", "devices", "shapes", "metrics"]
+FLOORS += ["data", "zoo", "attacks", "replay", "verification", "run"]
 FLOORS += ["pretrained", "onnx", "export"]
 FLOORS += ["training", "evaluation", "explanation", "serving", "cli"]
 ALLOWED = ("replay", "verification", "training", "cli")  # who may import the definitions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from hubel.data.records import (
     reasons,
 )
 from hubel.errors import DataError, InputError, ShapeError
+from hubel.progress import Progress
 
 __all__ = ["PARTS", "Dataset", "Kind", "Problem", "Source", "Split", "Task"]
 
@@ -47,7 +47,7 @@ class Dataset:
         *,
         seed: int = 0,
         val: float | int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         if source.kind != preprocess.kind:
             raise InputError(f"{source.name} holds {source.kind}s, but the network takes {preprocess.kind}s")

@@ -27,6 +27,7 @@ import platformdirs
 
 from hubel.data.published import MANIFEST, Manifest, Published
 from hubel.errors import DataError, UnknownName
+from hubel.progress import Progress
 
 CHUNK = 1 << 16  # bytes per read: small enough for a smooth progress bar, large enough to cost nothing
 LOCK = ".fetch.lock"
@@ -46,7 +47,7 @@ def fetch(
     name: str,
     *,
     folder: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     patience: Patience = PATIENT,
     manifest: Manifest = MANIFEST,
 ) -> Path:

@@ -8,7 +8,7 @@ Pictures become uint8 pixels of one shape here; `mean` and `std` are applied ins
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -18,6 +18,7 @@ import numpy as np
 from hubel.data.pictures import fit, from_array, grey_or_colour, planes, read_picture, upright
 from hubel.data.records import Kind
 from hubel.errors import ArtifactError, DataError, InputError, ShapeError
+from hubel.progress import Progress
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -78,7 +79,7 @@ class Preprocess:
             taken = taken.convert("L")
         return planes(fit(taken, H, W, self.resize), C)
 
-    def pictures(self, batch: np.ndarray, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+    def pictures(self, batch: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         """(N, C, h, w) uint8, C = 1 or 3 -> (N, *shape) uint8: `picture` of each; fast unless scaled."""
         self._must_be("picture")
         (N, C, h, w), (C_out, H, W) = batch.shape, self.shape

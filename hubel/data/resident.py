@@ -18,8 +18,8 @@ from hubel.data.pixels_cache import Stored
 from hubel.data.preprocess import Preprocess
 from hubel.data.records import Encoded, Problem
 from hubel.errors import DataError
+from hubel.progress import Progress
 
-Progress = Callable[[int, int], None]
 Content = bytes | Path | DataError
 Chunk = list[tuple[int, Content]]
 Bad = list[tuple[int, Problem]]  # rows that stay undefined, and why

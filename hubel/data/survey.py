@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from hubel.data.records import PARTS, Arrays, Encoded, Kind, Problem, Source, Ta
 from hubel.data.resident import Chunk, chunks, in_parallel
 from hubel.data.sources import BUILT_IN, PUBLISHED, complete, in_hubel_data
 from hubel.errors import DataError
+from hubel.progress import Progress
 
-Progress = Callable[[int, int], None]
 LOOKED_AT = 1000  # headers read to find the sizes; of a large archive fewer, see Encoded.sample
 SHOWN = 6  # the most common sizes that are named
 

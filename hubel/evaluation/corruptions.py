@@ -22,7 +22,8 @@ from hubel import metrics
 from hubel.data import Source
 from hubel.errors import InputError
 from hubel.evaluation.evaluate import labelled, opened
-from hubel.run import Progress, Run, at_once
+from hubel.progress import Progress
+from hubel.run import Run, at_once
 
 FILE = "corruptions.json"  # beside the predictions
 Picture = np.ndarray  # (C, H, W) uint8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from hubel.evaluation.predictions import Predictions, Values
 from hubel.evaluation.report import page
 from hubel.evaluation.scores import REPORT, Classification, Evaluation, Regression
 from hubel.files import write_together
-from hubel.run import Progress, Run, load
+from hubel.progress import Progress
+from hubel.run import Run, load
 
 NUMBERS_AT_ONCE = 16_000_000  # logits in memory together: 64 MB
 BOUNDARY = "boundary.png"
@@ -132,7 +133,7 @@ def _logits(run: Run, split: Split, progress: Progress | None) -> Iterator[np.nd
         yield run.logits(inputs, progress=_shifted(progress, start, len(split)))
 
 
-def _shifted(progress: Progress | None, start: int, total: int) -> Callable[[int, int], None] | None:
+def _shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
     return (lambda done, _: progress(start + done, total)) if progress else None
 
 

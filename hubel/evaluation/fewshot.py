@@ -15,7 +15,8 @@ import numpy as np
 
 from hubel.data import Source
 from hubel.errors import InputError
-from hubel.run import Progress, Run
+from hubel.progress import Progress
+from hubel.run import Run
 
 
 @dataclass(frozen=True)

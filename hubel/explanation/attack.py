@@ -33,6 +33,7 @@ from hubel.explanation.drawing import (
 from hubel.explanation.finding import Finding, Item
 from hubel.explanation.inside import asking
 from hubel.explanation.robustness import TOLERANCE, Curve, chunks, must_be_pictures, smallest
+from hubel.progress import Progress
 from hubel.run import Run
 
 ROUNDS = 20  # attacks for a picture at most: one of the eps asked for, nine that double, ten that halve
@@ -60,7 +61,7 @@ class Changed:
 
 
 def findings(
-    run: Run, items: Sequence[Item], attack: Attack, progress: Callable[[int, int], None] | None = None
+    run: Run, items: Sequence[Item], attack: Attack, progress: Progress | None = None
 ) -> Iterator[Finding]:  # fmt: skip
     """One for each picture. Where its true class is not known, it is attacked away from the network's own answer."""
     must_be_pictures(run)
@@ -78,7 +79,7 @@ def findings(
 class _Rounds:
     """Progress in attacks: a piece of the pictures takes at most about ROUNDS, as many as the bisection asks for."""
 
-    def __init__(self, pieces: int, progress: Callable[[int, int], None] | None) -> None:
+    def __init__(self, pieces: int, progress: Progress | None) -> None:
         self.total, self.progress = pieces * ROUNDS, progress
         self.ended, self.here = 0, 0
 

@@ -33,7 +33,8 @@ from hubel.errors import InputError, MissingExtra, ShapeError, UnknownName
 from hubel.explanation import cam
 from hubel.explanation.inside import Inside, asking
 from hubel.explanation.unrolled import GUIDED, RESCALED, unrolled
-from hubel.run import Progress, Run, at_once
+from hubel.progress import Progress
+from hubel.run import Run, at_once
 from hubel.zoo.describe import Layer
 from hubel.zoo.pixels import Pixels
 

@@ -18,7 +18,8 @@ from hubel import metrics
 from hubel.attacks import Attack, Model, attacked
 from hubel.errors import InputError
 from hubel.explanation.inside import asking
-from hubel.run import Progress, Run, floats
+from hubel.progress import Progress
+from hubel.run import Run, floats
 
 TOLERANCE = 0.1 / 255  # a tenth of a grey level
 LADDER = (*(2**k / 255 for k in range(8)), 1.0)  # sizes tried first, each twice the last

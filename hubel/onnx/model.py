@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from hubel.errors import ArtifactError, InputError, MissingExtra
-from hubel.run import Answering, Card, Progress, at_once, floats
+from hubel.progress import Progress
+from hubel.run import Answering, Card, at_once, floats
 
 CARD, VERSIONS = "hubel", "versions"  # keys of the file's metadata: the run's card, and what wrote it
 QUIET = 3  # ONNX Runtime's level of severity for errors alone

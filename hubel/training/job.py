@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from hubel import zoo
 from hubel.attacks import usual_eps
 from hubel.data import Dataset, Preprocess, Source, Split, open_source
 from hubel.data.feedback import Store, joined, learnt_from, shown
+from hubel.devices import choose_bf16, choose_device
 from hubel.errors import (
     Diverged,
     HubelError,
@@ -31,6 +32,7 @@ from hubel.errors import (
     UnknownName,
 )
 from hubel.files import append_line, new_folder
+from hubel.progress import Progress
 from hubel.run import (
     FORMAT,
     HISTORY,
@@ -45,7 +47,6 @@ from hubel.run import (
     versions,
     write_settings,
 )  # fmt: skip
-from hubel.training.devices import choose_bf16, choose_device
 from hubel.training.recipe import AGAINST, Recipe, compose, for_few, read_recipe
 from hubel.training.transfer import Start, recipe_for, start
 
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
 
 FIRST_LOOK = 2000  # items of the train part that a network may adapt its fresh weights to
 SAVE_EVERY = 5.0  # seconds between two savings of unfinished weights: short runs pay nothing for them
-Progress = Callable[[int, int], None]
 
 
 @dataclass

@@ -10,12 +10,13 @@ Tolerances, for the error that differences.py measures:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hubel import zoo
 from hubel.errors import UnknownName
+from hubel.progress import Progress
 from hubel.verification import networks, operations
 from hubel.verification.cases import CASES
 from hubel.verification.differences import Difference, Found, largest
@@ -69,7 +70,7 @@ def verify(
     *,
     with_networks: bool = True,
     seed: int = 0,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> list[Row]:
     """Hold operations and networks against PyTorch, all of them where no names are given; a row for each.
 

@@ -325,7 +325,7 @@ def test_a_wrong_choice_is_named_and_leaves_nothing_behind(tmp_path, options, er
 
 
 def test_bfloat16_is_taken_where_network_and_machine_gain_unless_the_user_says(monkeypatch):
-    from hubel.training import devices
+    from hubel import devices
 
     for native in (False, True):
         monkeypatch.setattr(devices, "native_bf16", lambda device, native=native: native)

@@ -1,4 +1,4 @@
-"""Where a training computes, and in what numbers: decided once, by what the machine has."""
+"""Where a network computes, and in what numbers: decided once, by what the machine has."""
 
 from __future__ import annotations
 
