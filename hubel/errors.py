@@ -6,7 +6,8 @@ HubelError                  our own bug if it is ever raised bare       -> exit 
 │   ├── UnknownName         no such network, data set, layer, class
 │   ├── DataError           a data set cannot be used as it is
 │   │   └── TooManyPixels   a picture would fill the memory             -> HTTP 413
-│   └── MissingExtra        an optional dependency is not installed
+│   ├── MissingExtra        an optional dependency is not installed
+│   └── Unfinished          the folder holds a training that can be gone on with
 ├── MachineError            what is asked for is fine, the machine lacks it -> exit 2, HTTP 503
 │   ├── CannotWrite         a full disk, a folder that may not be written
 │   └── OutOfMemory         a batch that does not fit
@@ -92,6 +93,10 @@ class CannotWrite(MachineError):
 
 class OutOfMemory(MachineError):
     """A batch does not fit in the memory; the message has the size that does."""
+
+
+class Unfinished(InputError):
+    """The folder holds a training that has not ended; the message says how to go on with it."""
 
 
 class ArtifactError(HubelError):

@@ -7,6 +7,7 @@ import inspect
 import json
 import math
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     from hubel.training.loop import Epoch
 
 
+SAVING = "Saving and going on"
 MOST_LINES = 50  # of epochs on the screen; history.jsonl has them all
 
 
 def train(
-    data: Annotated[str, typer.Argument(autocompletion=complete.data, help="A name (see `hubel data`) or a path: a folder of class folders, an archive of one, IDX, CSV, .npz.")] = "digits",
+    data: Annotated[str | None, typer.Argument(autocompletion=complete.data, help="A name (see `hubel data`) or a path: a folder of class folders, an archive of one, IDX, CSV, .npz. By default digits.")] = None,
     network: Annotated[str | None, typer.Option("--network", "-n", autocompletion=complete.networks, help="A network of the zoo, or one in a line as 'conv8x3 relu pool2 fc'; by default the one for such data.")] = None,
     hidden: Annotated[str | None, typer.Option(help="Of mlp: sizes of its hidden layers, as 4 or 300,100; none for one neuron.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="NAME|FILE|FOLDER", help="Begin with public weights: a known name, a .safetensors, .pth or .npz file, an archive's folder.", rich_help_panel=TRANSFER)] = None,
@@ -38,10 +40,14 @@ def train(
     preset: Annotated[str | None, typer.Option(help="A ready recipe of the network, as fast.")] = None,
     recipe: Annotated[str | None, typer.Option(metavar="FILE", help="Settings from a TOML file, or another run's run.toml.")] = None,
     task: Annotated[str | None, typer.Option(help="classify, or regress to real numbers; found out from the data.")] = None,
-    resize: Annotated[str, typer.Option(help="How pictures of another size are fitted: letterbox, pad, stretch, crop; auto.")] = "auto",
+    resize: Annotated[str | None, typer.Option(help="How pictures of another size are fitted: letterbox, pad, stretch, crop; auto.")] = None,
     size: Annotated[str | None, typer.Option("--input", metavar="HxW", help="The size of the pictures that the network receives.")] = None,
     normalize: Annotated[bool | None, typer.Option("--normalize/--no-normalize", help="Subtract the mean and divide by the deviation of the train part.")] = None,
     val: Annotated[float | None, typer.Option(help="Share (0.1) or count (5000) of items kept for validation.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", autocompletion=complete.runs, help="Go on with a training that was ended, exactly as if it had not been.", rich_help_panel=SAVING)] = None,
+    force: Annotated[bool, typer.Option("--force", help="Resume although data, settings or versions are others now.", rich_help_panel=SAVING)] = False,
+    checkpoint_every: Annotated[str | None, typer.Option(metavar="TIME|STEPS", help="When to save what --resume goes on from: 30s, 50steps, epoch. Default: 30s.", rich_help_panel=SAVING)] = None,
+    time_limit: Annotated[str | None, typer.Option(metavar="TIME", help="Save and end after 90s, 10m, 1h30m, to be resumed.", rich_help_panel=SAVING)] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write event files into the run folder.")] = False,
     evaluate: Annotated[bool, typer.Option("--evaluate/--no-evaluate", help="Open the test part afterwards and write the report.")] = True,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
@@ -49,16 +55,27 @@ def train(
 ) -> None:  # fmt: skip
     """Train a network on DATA, measure it on the test part, and write everything into one run folder."""
     from hubel.cli import show
-    from hubel.training.job import prepare
+    from hubel.training.checkpoint import unfinished
+    from hubel.training.planning import prepare
+    from hubel.training.resuming import resumed
 
     chosen = {k: v for k, v in settings.items() if v is not None}
     if "milestones" in chosen:
         chosen["milestones"] = tuple(_number("--milestones", m) for m in str(chosen["milestones"]).split(","))
-    job = prepare(
-        data, network=network, arguments=_arguments(hidden, arg or []), out=out, preset=preset, recipe=recipe, task=task,
-        resize=resize, input_size=_size(size), normalize=normalize, val=val, tensorboard=tensorboard, weights=weights, from_run=from_run,
-        feedback=with_feedback, **chosen,
-    )  # fmt: skip
+    options = {
+        "network": network, "arguments": _arguments(hidden, arg or []) or None, "preset": preset, "recipe": recipe, "task": task,
+        "resize": resize, "input_size": _size(size), "normalize": normalize, "val": val, "tensorboard": tensorboard or None,
+        "weights": weights, "from_run": from_run, "feedback": with_feedback, "checkpoint_every": checkpoint_every,
+        "time_limit": time_limit, **chosen,
+    }  # fmt: skip
+    given = {name: value for name, value in options.items() if value is not None}
+    resume = resume or _offered(out, json_)
+    if resume is not None and not unfinished(Path(resume)):
+        _ended(Path(resume), given, evaluate, json_)
+        return
+    job = (
+        resumed(resume, data, force=force, **given) if resume else prepare(data or "digits", out=out, **given)
+    )
     try:
         with show.bar(f"reading {job.source.name}", quiet=json_) as bar:
             job.begin(bar.advance)
@@ -73,18 +90,58 @@ def train(
         job.abandon()
         raise
     if evaluate:
-        from hubel.evaluation.evaluate import evaluate as measure
-
-        run = job.run()
-        with show.bar("testing", quiet=json_) as bar:
-            found = measure(run, progress=bar.advance)
-        _tell(job, found, json_)
+        _tell(_measured(job.folder, json_), _next(job, shlex.quote(str(job.folder))), json_)
     elif json_:
         show.as_json({"run": str(job.folder)})
     else:
         show.say(
             f"\nThe run lies in {job.folder}. Measure it with: hubel evaluate {shlex.quote(str(job.folder))}"
         )
+
+
+def _offered(out: str | None, quiet: bool) -> str | None:
+    """The folder of an unfinished training that --out names, where the user at the terminal wants to go on with it."""
+    from hubel.training.checkpoint import unfinished
+
+    if out is None or quiet or not unfinished(Path(out)) or not sys.stdin.isatty():
+        return None
+    return (
+        out
+        if typer.confirm(f"{out} holds a training that has not ended. Go on with it?", default=True)
+        else None
+    )
+
+
+def _ended(folder: Path, given: dict[str, Any], evaluate: bool, json_: bool) -> None:
+    """Asked to go on with a training that has ended: what is left to do of it, or that nothing is."""
+    from hubel.cli import show
+    from hubel.evaluation.predictions import CSV
+    from hubel.evaluation.scores import REPORT
+    from hubel.run import load
+
+    run = load(folder)
+    if given.keys() - {"checkpoint_every", "time_limit"}:
+        raise InputError(
+            f"the training in {folder} has ended, after {show.some(len(run.history), 'epoch')}. To train it further, "
+            f"begin another run with its weights: hubel train {shlex.quote(str(run.data.get('location', 'DATA')))} "
+            f"--from {shlex.quote(str(folder))}"
+        )
+    if not json_:
+        show.say(f"the training in {folder} has ended: {show.some(len(run.history), 'epoch')}")
+    if evaluate and not all((folder / name).is_file() for name in (CSV, REPORT)):
+        _tell(_measured(folder, json_), [f"hubel describe {shlex.quote(str(folder))}"], json_)
+    elif json_:
+        show.as_json({"run": str(folder)})
+    else:
+        show.say("Nothing is left to do")
+
+
+def _measured(folder: Path, quiet: bool) -> Evaluation:
+    from hubel.cli import show
+    from hubel.evaluation.evaluate import evaluate
+
+    with show.bar("testing", quiet=quiet) as bar:
+        return evaluate(folder, progress=bar.advance)
 
 
 def _announce(job: Job) -> None:
@@ -101,6 +158,8 @@ def _announce(job: Job) -> None:
     )
     for line in job.told:
         show.say(f"weights  {line}")
+    for line in job.resuming:
+        show.say(f"resumed  {line}")
     if job.learnt_too:
         show.say(f"feedback {job.learnt_too}")
     if job.recipe.freeze != "none":
@@ -157,20 +216,21 @@ def _line(epoch: Epoch, epochs: int) -> str:
     return "  ".join(parts)
 
 
-def _tell(job: Job, found: Evaluation, json_: bool) -> None:
+def _tell(found: Evaluation, commands: list[str], json_: bool) -> None:
+    """What the test part gave. commands: what could be tried next"""
     from hubel.cli import show
     from hubel.cli.evaluate import headline
 
+    folder = found.folder
     if json_:
-        show.as_json({"run": str(job.folder), **found.to_dict()})
+        show.as_json({"run": str(folder), **found.to_dict()})
         return
-    folder = shlex.quote(str(job.folder))
     show.say()
     show.say(headline(found))
-    show.say(f"run      {job.folder}")
+    show.say(f"run      {folder}")
     show.say(f"report   {found.report}")
     show.say("\nTry next:")
-    for command in _next(job, folder):
+    for command in commands:
         show.say(f"  {command}")
 
 

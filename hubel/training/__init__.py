@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hubel.training.job import Job as Job
-    from hubel.training.job import prepare as prepare
-    from hubel.training.job import train as train
+    from hubel.training.planning import prepare as prepare
     from hubel.training.recipe import Recipe as Recipe
+    from hubel.training.resuming import resumed as resumed
+    from hubel.training.whole import train as train
 
 # Loaded when first used: the command line needs the recipe's names for its help, and not NumPy with them.
-_PLACES = {"Job": "job", "prepare": "job", "train": "job", "Recipe": "recipe"}
-__all__ = ["Job", "Recipe", "prepare", "train"]
+_PLACES = {"Job": "job", "prepare": "planning", "resumed": "resuming", "train": "whole", "Recipe": "recipe"}
+__all__ = ["Job", "Recipe", "prepare", "resumed", "train"]
 
 
 def __getattr__(name: str) -> Any:

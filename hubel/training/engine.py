@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from torch import Tensor
 
 from hubel.zoo.pixels import Pixels
+
+Value = TypeVar("Value")
+
+
+def behind(state: Mapping[str, Value], start: str) -> dict[str, Value]:
+    """The part of a state whose names begin with `start`, without it."""
+    return {name[len(start) :]: t for name, t in state.items() if name.startswith(start)}
 
 
 class Engine(Protocol):
@@ -51,3 +58,9 @@ class Engine(Protocol):
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the weights, by the names that the network has for them."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, optimizer and average as they are now, by name: all that the next step needs. No copies."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what state() gave, in an engine that was made alike (and unfrozen, if that one was)."""

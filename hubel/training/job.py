@@ -8,55 +8,46 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import signal
+import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubel import zoo
-from hubel.attacks import usual_eps
-from hubel.data import Dataset, Preprocess, Source, Split, open_source
-from hubel.data.feedback import Store, joined, learnt_from, shown
+from hubel.data import Dataset, Preprocess, Source, Split
+from hubel.data.feedback import joined, learnt_from
 from hubel.devices import choose_bf16, choose_device
-from hubel.errors import (
-    Diverged,
-    HubelError,
-    InputError,
-    Interrupted,
-    MissingExtra,
-    StoppedEarly,
-    UnknownName,
-)
-from hubel.files import append_line, new_folder
-from hubel.progress import Progress
+from hubel.errors import Diverged, InputError
 from hubel.run import (
     FORMAT,
-    HISTORY,
     SETTINGS,
-    TIMING,
     Card,
     Network,
+    Progress,
     Run,
     load,
     reuse_memory,
-    save_model,
     versions,
     write_settings,
-)  # fmt: skip
-from hubel.training.recipe import AGAINST, Recipe, compose, for_few, read_recipe
-from hubel.training.transfer import Start, recipe_for, start
+)
+from hubel.training.checkpoint import FOLDER as CHECKPOINT
+from hubel.training.checkpoint import Checkpoints, Every, State
+from hubel.training.recipe import Recipe
+from hubel.training.transfer import Start
 
 if TYPE_CHECKING:
     from hubel.training.adversarial import Adversary
     from hubel.training.engine import Engine
+    from hubel.training.keeping import Keeper
     from hubel.training.loop import Epoch, Trainer
+    from hubel.training.saving import Saver
 
 FIRST_LOOK = 2000  # items of the train part that a network may adapt its fresh weights to
-SAVE_EVERY = 5.0  # seconds between two savings of unfinished weights: short runs pay nothing for them
+EVERY = Every(seconds=30)
 
 
 @dataclass
@@ -81,8 +72,20 @@ class Job:
     feedback: str | None = None  # where people's corrections are, which are learnt, too
     told: list[str] = field(default_factory=list)  # what became of the weights that it begins with
     learnt_too: str = ""  # how many corrections there were, once they are read
+    every: Every = EVERY  # when a state is written from which the training can go on
+    time_limit: float | None = None  # seconds from begin() on, after which it is saved and ended
+    resumed: bool = False  # whether the folder holds the beginning of this training
+    force: bool = False  # to go on although the data or the arithmetic are others now
+    resuming: list[str] = field(default_factory=list)  # where it goes on, in words
     card: Card = field(init=False)
     trainer: Trainer = field(init=False)
+    keeper: Keeper = field(init=False)
+    saver: Saver = field(init=False)
+    checkpoints: Checkpoints = field(init=False)
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.checkpoints = Checkpoints(self.folder)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -107,8 +110,11 @@ class Job:
         }  # fmt: skip
 
     def begin(self, progress: Progress | None = None) -> None:
-        """Write run.toml, then read the data (not the test part) and build the network."""
-        write_settings(self.folder, self.settings())
+        """Write run.toml, then read the data (not the test part), build the network, and go where it was left."""
+        self.began = time.monotonic()
+        self.checkpoints.hold()
+        if not self.resumed:
+            write_settings(self.folder, self.settings())
         reuse_memory()
         # Reading releases the interpreter most of the time: torch is imported meanwhile.
         warm = threading.Thread(target=_import_torch, daemon=True)
@@ -122,6 +128,51 @@ class Job:
         if self.normalize:
             preprocess = preprocess.with_statistics(train.inputs)
         self._build(preprocess, train, val)
+        self._go_on(train, val)
+        if self.resumed and self.force:
+            write_settings(self.folder, self.settings())
+
+    def _go_on(self, train: Split, val: Split) -> None:
+        """Where the training was left, or at the beginning."""
+        import torch
+
+        from hubel.training.keeping import Keeper
+        from hubel.training.saving import Saver, digest
+
+        based_on = {
+            "data": digest(train, val), "arithmetic": self.trainer.engine.arithmetic, "threads": torch.get_num_threads()
+        }  # fmt: skip
+        self.keeper = Keeper(self.trainer, self.card, self.folder)
+        self.saver = Saver(self.folder, self.checkpoints, self.trainer, self.keeper, self.every, based_on)
+        state, damaged = self.checkpoints.newest()
+        self.resuming += damaged
+        if state is None:
+            self.saver.start_over()
+            if self.resumed:
+                self.resuming.append("nothing was saved yet: it begins anew")
+            return
+        self._check(state, based_on)
+        self.saver.restore(state)
+        at = f"step {self.trainer.step:,} of {self.trainer.steps:,}"
+        self.resuming.append(f"from {at}, in epoch {self.trainer.epoch} of {self.recipe.epochs}")
+
+    def _check(self, state: State, based_on: dict[str, Any]) -> None:
+        """Whether going on gives what an uninterrupted training would have given. InputError where it does not."""
+        then = state.numbers["based_on"]
+        if then["data"] != based_on["data"] and not self.force:
+            raise InputError(
+                f"{self.source.location} holds other items than when {self.folder} was begun. Bring back the old ones, "
+                "or say --force to go on with these"
+            )
+        if then["arithmetic"] != based_on["arithmetic"] and not self.force:
+            raise InputError(
+                f"{self.folder} was begun in {then['arithmetic']}, and this would go on in {based_on['arithmetic']}. "
+                "Go on where that is at hand, or say --force"
+            )
+        if then["threads"] != based_on["threads"]:
+            self.resuming.append(
+                f"with {based_on['threads']} threads, begun with {then['threads']}: the last digits may differ"
+            )
 
     def _with_feedback(self, train: Split) -> Split:
         assert self.feedback is not None
@@ -206,32 +257,46 @@ class Job:
 
     def epochs(self, progress: Progress | None = None) -> Iterator[Epoch]:
         """Learn, save, yield. Raises Diverged, Interrupted or StoppedEarly after what was learnt is saved."""
-        keeper = _Keeper(self)
-        board = _Board(self.folder) if self.tensorboard else None
+        from hubel.training.keeping import Board
+        from hubel.training.stopping import stopping
+
+        keeper, saver = self.keeper, self.saver
+        board = Board(self.folder) if self.tensorboard else None
+        left = None if self.time_limit is None else self.time_limit - (time.monotonic() - self.began)
         try:
-            with self.trainer.engine.at_work(), stopping(self.trainer) as stopped:
+            with self.trainer.engine.at_work(), stopping(self.trainer, left) as stopped:
                 try:
-                    for epoch in self.trainer.epochs(progress):
+                    for epoch in () if keeper.enough else self.trainer.epochs(progress, saver.after_step):
                         if epoch.whole:  # a part of one is kept as weights, but is no line of the curves
-                            append_line(self.folder / HISTORY, epoch.row())
-                            append_line(self.folder / TIMING, epoch.times())
+                            saver.line(epoch)
                         if board:
                             board.write(epoch)
                         finished = keeper.take(epoch)
                         yield epoch
                         if finished:
                             break
+                        saver.after_epoch(epoch)
                 except Diverged as e:
                     keeper.save()
-                    raise Diverged(
-                        f"{e}. The last good weights (of epoch {keeper.number}) are in {self.folder}"
-                    ) from None
+                    raise Diverged(f"{e}. {self._left(keeper.number)}") from None
+            if self.trainer.stop and not keeper.enough:
+                saver.write()
+                keeper.save()
+                raise stopped.error(f"at step {self.trainer.step} of {self.trainer.steps}; {self._saved()}")
             keeper.save()
+            self.checkpoints.end()
         finally:
+            self.checkpoints.let_go()
             if board:
                 board.close()
-        if stopped.by is not None:
-            raise stopped.error(self)
+
+    def _saved(self) -> str:
+        """What is left to do where a training has ended before its time."""
+        folder = shlex.quote(str(self.folder))
+        return f"what was learnt is saved in {self.folder}. Go on with: hubel train --resume {folder}"
+
+    def _left(self, epoch: int) -> str:
+        return f"The last good weights (of epoch {epoch}) are in {self.folder}"
 
     def run(self) -> Run:
         """The trained network, as it was written to disk."""
@@ -239,234 +304,13 @@ class Job:
 
     def abandon(self) -> None:
         """Remove the folder if there is nothing in it but the settings."""
+        self.checkpoints.let_go()
         left = {p.name for p in self.folder.iterdir()} if self.folder.is_dir() else set()
-        if left <= {SETTINGS}:
+        if left <= {SETTINGS, CHECKPOINT} and not self.resumed:
             with contextlib.suppress(OSError):
+                self.checkpoints.end()
                 (self.folder / SETTINGS).unlink(missing_ok=True)
                 self.folder.rmdir()
-
-
-def prepare(
-    data: str | Path | Source = "digits", *, network: str | None = None, arguments: Mapping[str, Any] | None = None,
-    out: str | Path | None = None, preset: str | None = None, recipe: str | Path | Mapping[str, Any] | None = None,
-    task: str | None = None, resize: str = "auto", input_size: tuple[int, int] | None = None,
-    normalize: bool | None = None, val: float | int | None = None, tensorboard: bool = False,
-    weights: str | Path | None = None, from_run: str | Path | None = None, feedback: str | None = None, **settings: Any,
-) -> Job:  # fmt: skip
-    """Decide a training; every name and value is checked here, before anything slow begins. See `train`."""
-    source = open_source(data, task=task)  # type: ignore[arg-type]
-    file = read_recipe(recipe) if isinstance(recipe, str | Path) else dict(recipe or {})
-    user = file | {k.replace("-", "_"): v for k, v in settings.items()}
-    wanted = compose(user=user)  # also checks what the user set before it is used
-    arguments, said = dict(arguments or {}), " ".join(network.split()) if network else None
-    begin = start(source, weights, from_run, said, arguments)
-    built = begin.network if begin else Network(said or _usual(source, wanted.engine), arguments)
-    name = built.name
-    entry = zoo.lookup(name)
-    shape = begin.shape if begin else entry.takes(source.shape)
-    if input_size is not None:
-        if source.kind != "picture":
-            raise InputError(
-                f"--input gives the size of pictures, but {source.name} holds vectors of {source.shape[0]} numbers"
-            )
-        shape = (shape[0], *input_size)
-    zoo.check(name, shape)
-    preprocess = Preprocess.to_fit(source.kind, source.shape, shape, resize)
-    if begin is not None:
-        preprocess = begin.preprocess(preprocess, resize, normalize)
-    dataset = Dataset(source, preprocess, seed=wanted.seed, val=val)
-    suggested = for_few(dataset.counts()["train"], max(shape[1:], default=0))
-    few = {setting: value for setting, value in suggested.items() if setting in entry.few}
-    hints = _hints(source, name)
-    attacked = _against(source, wanted.adversarial, shape)
-    layers = (entry.recipe, few, hints, recipe_for(begin, user), attacked, _preset(name, preset))
-    composed = compose(*layers, user=user)
-    if composed.unfreeze_at and composed.freeze == "none":
-        raise InputError(
-            "--unfreeze-at says when frozen layers begin to learn, but none are: add --freeze backbone"
-        )
-    if tensorboard:
-        _need_tensorboard()
-    if feedback is not None:
-        _need_feedback(source, feedback)
-    stamp = time.strftime("%Y%m%d-%H%M")
-    folder = new_folder(out, f"{source.name}-{zoo.slug(name)}-{stamp}")
-    asked = {
-        "preset": preset, "task": task, "resize": None if resize == "auto" else resize, "normalize": normalize,
-        "val": val, "input": input_size and "x".join(map(str, input_size)),
-        "weights": weights and str(weights), "from": from_run and str(from_run),
-        "with_feedback": feedback and shown(feedback),
-    }  # fmt: skip
-    asked = {name: value for name, value in asked.items() if value is not None}
-    if normalize is None and begin is not None and (preprocess.mean or begin.run):
-        normalize = False  # the weights bring their own
-    elif normalize is None:
-        normalize = entry.normalize and not source.shared  # the lectures feed their toy numbers as they are
-    chosen = (*user, *asked, *arguments, *(["network"] if network else []))
-    return Job(
-        source=source, network=built, shape=shape, resize=resize, recipe=composed,
-        folder=folder, dataset=dataset, normalize=normalize, val=val, tensorboard=tensorboard, set_by_user=chosen,
-        asked=asked, start=begin, feedback=feedback,
-    )  # fmt: skip
-
-
-def _need_feedback(source: Source, place: str) -> None:
-    """Raises InputError where there is none, or none that this data could use."""
-    if source.kind != "picture" or source.task != "classify":
-        raise InputError(
-            f"feedback is pictures with their class, but {source.name} holds {source.kind}s to {source.task}"
-        )
-    Store(place).close()
-
-
-def train(
-    data: str | Path | Source = "digits", *, progress: Progress | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None, **options: Any,
-) -> Run:  # fmt: skip
-    """Train a network and return the run.
-
-    data: a name (digits, mnist, fashion-mnist, cifar10, points, sum-below-one) or a path
-    network: a name of the zoo, or a network in one line, as "conv8x3 relu pool2 fc"; chosen by the data where None
-    arguments: the network's own, as {"hidden": (4,)}
-    out: the run folder, exactly; runs/DATA-NETWORK-TIME where None    preset: "fast", where the network has it
-    recipe: a TOML file or a mapping of settings    task: classify or regress
-    resize: letterbox, pad, stretch, crop; auto    input_size: (height, width) of the pictures the network receives
-    normalize: subtract the mean and divide by the deviation of the train part
-    val: share or count of the items kept for validation
-    feedback: where `hubel serve --feedback` keeps people's corrections: a folder or the URL of a database
-    weights, from_run: begin with public weights (a name, file or folder), or with those of a run; see training.transfer
-    settings: any field of Recipe, as epochs=3, lr=0.01. What is set here wins over every default.
-
-    Raises InputError for what the caller can mend, Diverged and Interrupted after saving what was learnt.
-    """
-    job = prepare(data, **options)
-    try:
-        job.begin()
-        for epoch in job.epochs(progress):
-            if on_epoch:
-                on_epoch(epoch)
-    except (HubelError, KeyboardInterrupt):
-        job.abandon()
-        raise
-    return job.run()
-
-
-class _Keeper:
-    """Which weights are kept: the last, or the best by validation loss; and when to stop for want of a better one."""
-
-    def __init__(self, job: Job) -> None:
-        self.job, self.trainer, self.recipe = job, job.trainer, job.recipe
-        self.best = self.recipe.keep == "best" or (self.recipe.keep == "auto" and self.recipe.patience > 0)
-        self.lowest, self.since, self.number = float("inf"), 0, 0
-        self.saved = time.monotonic()
-        self.weights = self.trainer.weights()
-
-    def take(self, epoch: Epoch) -> bool:
-        """Note an epoch that went well -> whether to stop."""
-        measured = epoch.val_loss if epoch.val_loss is not None else epoch.train_loss
-        better = measured < self.lowest
-        self.lowest, self.since = min(measured, self.lowest), 0 if better else self.since + 1
-        if better or not self.best:
-            self.weights, self.number = self.trainer.weights(), epoch.epoch
-        if time.monotonic() - self.saved > SAVE_EVERY:
-            self.save()
-        return bool(self.recipe.patience) and self.since >= self.recipe.patience
-
-    def save(self) -> None:
-        network = self.job.card.build()
-        network.load_state_dict(self.weights)
-        save_model(self.job.folder, self.job.card, network)
-        self.saved = time.monotonic()
-
-
-class _Board:
-    """TensorBoard event files under RUN/tensorboard."""
-
-    def __init__(self, folder: Path) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.writer = SummaryWriter(str(folder / "tensorboard"))
-
-    def write(self, epoch: Epoch) -> None:
-        for name, value in epoch.row().items():
-            if name != "epoch" and value is not None:
-                self.writer.add_scalar(name, value, epoch.epoch)
-
-    def close(self) -> None:
-        self.writer.close()
-
-
-@dataclass
-class _Stopped:
-    by: int | None = None  # the signal's number
-
-    def error(self, job: Job) -> StoppedEarly:
-        at = f"step {job.trainer.step} of {job.trainer.steps}; what was learnt is saved in {job.folder}"
-        if self.by == signal.SIGINT:
-            return Interrupted(f"interrupted at {at}")
-        return StoppedEarly(f"asked to end (SIGTERM) at {at}")
-
-
-@contextlib.contextmanager
-def stopping(trainer: Trainer) -> Iterator[_Stopped]:
-    """Inside, Ctrl-C and SIGTERM end the loop after the step at hand; a second Ctrl-C ends it at once."""
-    stopped = _Stopped()
-
-    def ask(number: int, _: Any) -> None:
-        if trainer.stop and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        trainer.stop, stopped.by = True, number
-
-    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
-        yield stopped
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _usual(source: Source, engine: str) -> str:
-    """The network where none is named. NumPy takes the LeNet for pictures: our own networks ask for more steps."""
-    if engine == "numpy" and source.kind == "picture":
-        return "lenet5"
-    return str(source.hints.get("network") or zoo.default_for(source.kind, source.shape))
-
-
-def _hints(source: Source, network: str) -> dict[str, Any]:
-    """What a known data set suggests for this network; nothing for the networks of papers, which bring their own."""
-    suggested = source.hints.get(network, {})
-    return dict(suggested) if isinstance(suggested, Mapping) else {}
-
-
-def _against(source: Source, adversarial: str, shape: tuple[int, ...]) -> Mapping[str, Any]:
-    """What changes where a network learns from attacked pictures. InputError where there is nothing to attack."""
-    if adversarial == "none":
-        return {}
-    if source.kind != "picture" or source.task != "classify":
-        raise InputError(
-            f"--adversarial changes pixels so that a class is missed, but {source.name} is to {source.task} "
-            f"{source.kind}s: leave it out"
-        )
-    return {**AGAINST, "adversarial_eps": usual_eps(shape[0])}
-
-
-def _preset(network: str, preset: str | None) -> Mapping[str, Any]:
-    presets = zoo.lookup(network).presets
-    if preset is None:
-        return {}
-    if preset not in presets:
-        raise UnknownName(f"preset of {network}", preset, presets or ["(none)"])
-    return presets[preset]
-
-
-def _need_tensorboard() -> None:
-    import importlib.util
-
-    if importlib.util.find_spec("tensorboard") is None:
-        raise MissingExtra("tensorboard", "tensorboard", "--tensorboard")
 
 
 def _import_torch() -> None:

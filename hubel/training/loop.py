@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from hubel.data.batches import batches, steps_in
 from hubel.errors import Diverged
 from hubel.run import at_once
 from hubel.training.adversarial import Adversary
-from hubel.training.engine import Engine
+from hubel.training.engine import Engine, behind
 from hubel.training.freezing import Memory
 from hubel.training.recipe import Recipe
 from hubel.training.steps import learning_rate
@@ -68,6 +69,7 @@ class Trainer:
 
     engine: the network, and what computes a step of it; train, val: parts in hand (val may be empty)
     epochs() learns; weights() are those that would be saved now.
+    epoch, batch: which batch of which epoch comes next, from 1 and from 0   step: how many steps were taken in all
     """
 
     def __init__(
@@ -81,37 +83,78 @@ class Trainer:
         self.mirrored = mirrored_first(len(self.inputs), recipe.seed)
         self.per_epoch = steps_in(len(self.inputs), recipe.batch)
         self.steps = recipe.epochs * self.per_epoch
-        self.step, self.lr = 0, 0.0
+        self.step, self.epoch, self.batch, self.lr = 0, 1, 0, 0.0
+        self.tally = _Tally()
         self.memories = self._memories()
         self.stop = False  # set by whoever wants the loop to end cleanly
 
-    def epochs(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Epoch]:
-        """Learn. progress(step, steps) is called after each step. Raises Diverged on a loss that is not finite."""
+    def epochs(
+        self, progress: Callable[[int, int], None] | None = None, after_step: Callable[[bool], None] | None = None
+    ) -> Iterator[Epoch]:  # fmt: skip
+        """Learn, from where it stands. progress(step, steps) and after_step(whether it stops now) come after each step.
+
+        When an Epoch is yielded, and in after_step, state() is whole. Raises Diverged on a loss that is not finite.
+        """
         every = max(1, self.recipe.epochs // MOST_EPOCHS_TOLD)
-        tally = _Tally()
-        for number in range(1, self.recipe.epochs + 1):
-            if number == self.recipe.unfreeze_at:
-                self.engine.unfreeze()
-                self.memories = None
-            order = batches(
-                len(self.inputs),
-                self.recipe.batch,
-                seed=self.recipe.seed,
-                epoch=number,
-                shuffle=self.recipe.shuffle,
-            )
-            for batch, indices in enumerate(order):
-                tally.add(*self.learn(indices, number, batch), len(indices))
+        self.tally.go_on()
+        while self.epoch <= self.recipe.epochs:
+            number, stop = self.epoch, False
+            if number == self.recipe.unfreeze_at and not self.batch:
+                self._unfreeze()
+            for indices in islice(self._order(number), self.batch, None):
+                self.tally.add(*self.learn(indices, number, self.batch), len(indices))
+                self.batch += 1
                 if progress:
                     progress(self.step, self.steps)
-                if self.stop:
+                stop = (
+                    self.stop
+                )  # asked once: a signal that comes between here and the end of this step waits a step
+                if after_step:
+                    after_step(stop)
+                if stop:
                     break
-            whole = batch + 1 == self.per_epoch
-            if self.stop or number % every == 0 or number == self.recipe.epochs:
-                yield self._told(number, tally, whole=whole)
-                tally = _Tally()
-            if self.stop:
+            whole, tally = self.batch >= self.per_epoch, self.tally
+            told = stop or number % every == 0 or number == self.recipe.epochs
+            found = self._told(number, tally, whole=whole) if told else None
+            if whole:
+                self.epoch, self.batch, self.tally = number + 1, 0, _Tally() if told else tally
+            if found:
+                yield found
+                self.tally.go_on()
+            if stop or self.stop:
                 return
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Where the training stands: tensors, not copied, and numbers."""
+        tensors = {f"engine.{name}": t for name, t in self.engine.state().items()}
+        tensors |= {f"tally.{name}": t for name, t in self.tally.state().items()}
+        numbers = {
+            "step": self.step, "epoch": self.epoch, "batch": self.batch, "lr": self.lr, "seconds": self.tally.spent,
+        }  # fmt: skip
+        return tensors, numbers
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Stand where state() was asked; of a trainer that was made alike and has not learnt yet."""
+        self.step, self.epoch, self.batch = numbers["step"], numbers["epoch"], numbers["batch"]
+        self.lr = numbers["lr"]
+        if 0 < self.recipe.unfreeze_at < self.epoch + bool(self.batch):
+            self._unfreeze()
+        self.engine.restore(behind(tensors, "engine."))
+        self.tally = _Tally.of(behind(tensors, "tally."), numbers["seconds"])
+        if (
+            self.memories
+        ):  # in the batches in which they were first seen: sums in another order would be other bits
+            seen = None if self.epoch > 1 else self.batch
+            for indices in islice(self._order(1), seen):
+                _ = self.memories[0][torch.from_numpy(indices).to(self.inputs.device)]
+
+    def _order(self, epoch: int) -> Iterator[np.ndarray]:
+        r = self.recipe
+        return batches(len(self.inputs), r.batch, seed=r.seed, epoch=epoch, shuffle=r.shuffle)
+
+    def _unfreeze(self) -> None:
+        self.engine.unfreeze()
+        self.memories = None
 
     def learn(self, indices: np.ndarray, epoch: int, batch: int) -> tuple[Tensor, Tensor]:
         """One step of gradient descent on these items -> loss and count of right answers, as tensors on the device."""
@@ -191,10 +234,19 @@ class Trainer:
 class _Tally:
     """Sums over the batches of an epoch, read once at its end so that a GPU is not waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, spent: float = 0.0) -> None:
         self.losses: list[Tensor] = []
         self.rights: list[Tensor] = []
         self.sizes: list[int] = []
+        self.before, self.started = spent, time.perf_counter()
+
+    @property
+    def spent(self) -> float:
+        """Seconds, those before an interruption among them."""
+        return self.before + time.perf_counter() - self.started
+
+    def go_on(self) -> None:
+        """The clock runs from now on."""
         self.started = time.perf_counter()
 
     def add(self, loss: Tensor, right: Tensor, size: int) -> None:
@@ -205,6 +257,21 @@ class _Tally:
     def means(self) -> tuple[float, float]:
         losses = torch.stack(self.losses).double().cpu()
         self.count = sum(self.sizes)
-        self.seconds = time.perf_counter() - self.started
+        self.seconds = self.spent
         loss = float(losses @ torch.tensor(self.sizes, dtype=torch.float64)) / self.count
         return loss, float(torch.stack(self.rights).sum()) / self.count
+
+    def state(self) -> dict[str, Tensor]:
+        if not self.losses:
+            return {}
+        sizes = torch.tensor(self.sizes)
+        return {"losses": torch.stack(self.losses), "rights": torch.stack(self.rights), "sizes": sizes}
+
+    @staticmethod
+    def of(state: Mapping[str, Tensor], spent: float) -> _Tally:
+        """What state() gave."""
+        made = _Tally(spent)
+        if state:
+            made.losses, made.rights = list(state["losses"]), list(state["rights"])
+            made.sizes = state["sizes"].tolist()
+        return made

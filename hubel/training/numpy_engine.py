@@ -19,6 +19,7 @@ from hubel.definitions import (
     OPTIMIZERS,
     START,
     Node,
+    State,
     Tape,
     binary_cross_entropy_with_logits,
     cross_entropy_with_logits,
@@ -31,6 +32,7 @@ from hubel.definitions import (
 )  # fmt: skip
 from hubel.definitions.windows import Array
 from hubel.replay import Program, Replay
+from hubel.training.engine import behind
 from hubel.training.recipe import Recipe
 from hubel.training.steps import auxiliary
 from hubel.zoo.pixels import Pixels
@@ -129,6 +131,22 @@ class NumpyEngine:
                 tensor.copy_(torch.from_numpy(np.asarray(live[name])))
         return {name: tensor.clone() for name, tensor in stored.items()}
 
+    def state(self) -> dict[str, Tensor]:
+        found = {f"weights.{name}": value for name, value in self._state().items()}
+        found |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
+        if self.average:
+            found |= {f"average.{name}": value for name, value in self.average.values.items()}
+            found["average_count"] = np.array(self.average.count)
+        return {name: torch.from_numpy(np.array(value)) for name, value in found.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        arrays = {name: t.numpy() for name, t in state.items()}
+        self._put(behind(arrays, "weights."))
+        self.optimizer.restore(behind(arrays, "optimizer."))
+        if self.average:
+            self.average.values = behind(arrays, "average.")
+            self.average.count = int(arrays["average_count"])
+
     def _state(self) -> dict[str, Array]:
         return {**self.program.parameters, **self.program.buffers}
 
@@ -211,6 +229,21 @@ class Optimizer:
             groups.append((names, decay, made.state))
         self.groups = groups
         return after
+
+    def state(self) -> Arrays:
+        """What is remembered, as GROUP.KIND.NAME."""
+        found: dict[str, Array] = {}
+        for g, (_, _, state) in enumerate(self.groups):
+            found[f"{g}.steps"] = np.array(state.steps)
+            found |= {f"{g}.first.{name}": v for name, v in state.first.items()}
+            found |= {f"{g}.second.{name}": v for name, v in state.second.items()}
+        return found
+
+    def restore(self, state: Arrays) -> None:
+        """Remember what state() gave."""
+        for g, (names, decay, _) in enumerate(self.groups):
+            first, second = (behind(state, f"{g}.{kind}.") for kind in ("first", "second"))
+            self.groups[g] = (names, decay, State(int(state[f"{g}.steps"]), first, second))
 
 
 class Average:

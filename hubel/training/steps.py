@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -116,6 +116,15 @@ class Optimizer:
         for group in self.groups:
             group.step(lr)
 
+    def state(self) -> dict[str, Tensor]:
+        """What is remembered, as GROUP.KIND.PLACE; no copies."""
+        return {f"{g}.{name}": t for g, group in enumerate(self.groups) for name, t in group.state().items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Remember what state() gave. The same parameters must have been added, in the same order."""
+        for g, group in enumerate(self.groups):
+            group.restore({n.removeprefix(f"{g}."): t for n, t in state.items() if n.startswith(f"{g}.")})
+
 
 class _Group:
     """Parameters that share a weight decay, and what the optimizer remembers of each. times: of the rate"""
@@ -129,6 +138,24 @@ class _Group:
         self.mean = [torch.zeros_like(p) for p in parameters if adaptive]  # of the gradient
         self.square = [torch.zeros_like(p) for p in parameters if adaptive]  # of its square
         self.count = [torch.zeros((), device=p.device) for p in parameters if adaptive]
+
+    def state(self) -> dict[str, Tensor]:
+        kinds: dict[str, Sequence[Tensor | None]] = {
+            "velocity": self.velocity, "mean": self.mean, "square": self.square, "count": self.count
+        }  # fmt: skip
+        return {f"{kind}.{i}": t for kind, ts in kinds.items() for i, t in enumerate(ts) if t is not None}
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        for i, p in enumerate(self.parameters):
+            if (velocity := state.get(f"velocity.{i}")) is not None:
+                self.velocity[i] = torch.empty_like(p).copy_(velocity)
+        known = {"mean": self.mean, "square": self.square, "count": self.count}
+        names = {f"{kind}.{i}": t for kind, ts in known.items() for i, t in enumerate(ts)}
+        if strange := [n for n in state.keys() ^ names.keys() if not n.startswith("velocity.")]:
+            raise KeyError(f"{strange[0]} of {self.recipe.optimizer}")
+        for name, t in names.items():
+            t.copy_(state[name])
 
     def step(self, lr: float) -> None:
         lr = lr * self.times
@@ -187,6 +214,17 @@ class Average:
         self.count += 1
         d = min(self.decay, (1 + self.count) / (10 + self.count))
         torch._foreach_lerp_(self.kept, self.live, 1 - d)
+
+    def state(self) -> dict[str, Tensor]:
+        """What is remembered; no copies."""
+        return {"count": torch.tensor(self.count), **{str(i): t for i, t in enumerate(self.kept)}}
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Remember what state() gave."""
+        self.count = int(state["count"])
+        for i, t in enumerate(self.kept):
+            t.copy_(state[str(i)])
 
     @torch.no_grad()
     def swap(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hubel.training.engine import behind
 from hubel.training.freezing import Frozen, freeze, last_layer
 from hubel.training.recipe import Recipe
 from hubel.training.steps import Average, Loss, Optimizer, auxiliary
@@ -104,6 +105,20 @@ class TorchEngine:
 
     def weights(self) -> dict[str, Tensor]:
         return {name: t.detach().clone() for name, t in self.model.network.state_dict().items()}
+
+    def state(self) -> dict[str, Tensor]:
+        average = self.average.state() if self.average else {}
+        return {
+            **{f"weights.{name}": t for name, t in self.model.network.state_dict().items()},
+            **{f"optimizer.{name}": t for name, t in self.optimizer.state().items()},
+            **{f"average.{name}": t for name, t in average.items()},
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.model.network.load_state_dict(behind(state, "weights."))
+        self.optimizer.restore(behind(state, "optimizer."))
+        if self.average:
+            self.average.restore(behind(state, "average."))
 
     def answers(self, x: Tensor) -> list[Tensor]:
         """(N, K) logits in float32, whatever they were computed in; in training also those of auxiliary heads."""

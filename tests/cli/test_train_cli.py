@@ -164,7 +164,7 @@ def test_the_settings_stand_before_torch_is_imported(tmp_path):
     assert done.returncode == 77
     stored = settings(tmp_path / "run")
     assert stored["recipe"]["epochs"] == 5 and stored["network"]["name"] == "mlp" and stored["format"] == 1
-    assert [p.name for p in (tmp_path / "run").iterdir()] == ["run.toml"]
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"run.toml", "checkpoint"}
 
 
 def test_a_training_that_never_began_leaves_no_folder(tmp_path):
@@ -201,8 +201,47 @@ def test_ended_by_a_signal_what_was_learnt_is_saved(tmp_path, number, code, word
         child.stderr.close()
     assert told.startswith("epoch   1/400") and child.returncode == code
     last = rest.splitlines()[-1]
-    assert last.startswith(f"hubel: {words}") and last.endswith(f"what was learnt is saved in {run}")
+    assert last.startswith(f"hubel: {words}") and f"what was learnt is saved in {run}. Go on with:" in last
+    assert last.endswith(f": hubel train --resume {run}")
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     ended = int(re.search(r"step (\d+) of 4000", last)[1])
     assert len(history) == ended // 10 < 400  # 1,258 items in batches of 128: ten steps make a whole epoch
     assert load(run).classes == tuple("0123456789")
+
+
+def test_a_killed_training_is_gone_on_with_to_the_same_bytes(cli, tmp_path):
+    """SIGKILL after the second line; 8 epochs in all, a state every 3 steps."""
+    run, options = tmp_path / "run", ("--epochs", 8, "--checkpoint-every", "3steps")
+    command = [sys.executable, "-m", "hubel", *TINY, *map(str, options), "--out", str(run)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with child:
+        for line in child.stderr:
+            if line.startswith("epoch 2"):
+                child.kill()
+    again = cli(*TINY, *options, "--out", run)  # no terminal: the offer is a sentence
+    assert again.code == 2 and f"has not ended. Go on with it: hubel train --resume {run}" in again.err
+    done = cli("train", "--resume", run)
+    assert done.code == 0 and "\nresumed  from step " in done.out and "\nreport   " in done.out
+    assert cli(*TINY, *options, "--out", tmp_path / "whole").code == 0
+    for name in ("model.safetensors", "history.jsonl", "predictions.csv", "probabilities.npy"):
+        assert (run / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_going_on_with_what_has_ended_measures_it_where_that_is_missing(cli, tmp_path):
+    run = tmp_path / "run"
+    assert cli(*TINY, "--epochs", 1, "--no-evaluate", "--out", run).code == 0
+    measured = cli("train", "--resume", run)
+    assert measured.code == 0 and "has ended: 1 epoch\n" in measured.out and (run / "report.html").is_file()
+    again = cli("train", "--resume", run)
+    assert again.code == 0 and again.out.endswith("has ended: 1 epoch\nNothing is left to do\n")
+    assert json.loads(cli("train", "--resume", run, "--json").out) == {"run": str(run)}
+    longer = cli("train", "--resume", run, "--epochs", 5)
+    assert longer.code == 2 and f"hubel train digits --from {run}" in longer.err
+
+
+def test_a_time_limit_ends_with_what_to_do_next(cli, tmp_path):
+    done = cli(*TINY, "--epochs", 2000, "--time-limit", "1s", "--out", tmp_path / "run")
+    assert done.code == 4 and "the time limit was reached at step" in done.err
+    assert done.err.rstrip().endswith(f"hubel train --resume {tmp_path / 'run'}")
+    refused = cli("train", "--resume", tmp_path / "run", "--lr", 0.5)
+    assert refused.code == 2 and "--lr 0.001, now 0.5" in refused.err and "--force" in refused.err

@@ -14,7 +14,7 @@ import hubel
 from hubel import zoo
 from hubel.errors import InputError, ShapeError, UnknownName
 from hubel.replay import Program
-from hubel.training.job import prepare
+from hubel.training import prepare
 from hubel.zoo.oneline import parse
 from hubel.zoo.oneline_sizes import plan
 
