@@ -13,6 +13,7 @@ from typing import Any
 
 from hubel import zoo
 from hubel.data import Preprocess
+from hubel.devices import choose_device
 from hubel.errors import InputError
 from hubel.run import Card, Network, Run
 from hubel.zoo import weights as files
@@ -83,9 +84,9 @@ def settle(
 
 
 def ready(
-    weights: str | Path, network: str | None = None, arguments: Mapping[str, Any] | None = None
+    weights: str | Path, network: str | None = None, arguments: Mapping[str, Any] | None = None, *, device: str = "cpu",
 ) -> Ready:  # fmt: skip
-    """Public weights as a run.
+    """Public weights as a run. device: where it computes; auto = the fastest there is
 
     Classes are named by the archive's labels.txt: up to the first comma, where no other begins so. Without one they
     are numbered from 0.
@@ -104,7 +105,7 @@ def ready(
     elif not loaded.labels:
         notes.append("nothing beside these weights names the classes: they are numbered from 0")
     card = replace(built, classes=short(loaded.labels) or built.classes)
-    run = Run(Path(weights), card, card.wrap(inside), {})
+    run = Run(Path(weights), card, card.wrap(inside).to(choose_device(device)), {})
     return Ready(run, loaded, tuple(notes))
 
 

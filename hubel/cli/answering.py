@@ -1,4 +1,4 @@
-"""What answers: a run folder, or a network's name with public weights; for `predict`, `fewshot` and `describe`."""
+"""What answers: a run folder, or a network's name with public weights, and where it computes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ Weights = Annotated[
     typer.Option(metavar="NAME|FILE|FOLDER", help="Public weights; what stands in RUN's place is then a network's name."),
 ]  # fmt: skip
 
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="Where it is computed: cpu, cuda, cuda:1, mps; auto = the fastest there is."
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Found:
@@ -29,7 +36,7 @@ class Found:
 
 
 def found(
-    run: str, weights: str | None, *, features: bool = False, quiet: bool = False, instead: str = ""
+    run: str, weights: str | None, *, features: bool = False, quiet: bool = False, instead: str = "", device: str = "cpu"
 ) -> Found:  # fmt: skip
     """The run of that folder, or the network of that name with public weights.
 
@@ -45,8 +52,8 @@ def found(
             raise InputError(
                 f"{run} is a network, and its weights are not said: give them with --weights, or name a run folder"
             )
-        return Found(load(run))
-    made = ready(weights, run)
+        return Found(load(run, device=device))
+    made = ready(weights, run, device=device)
     if not (features or made.answers):
         raise InputError(
             f"the weights {weights} are without their last layer, so there is no answer: {instead}"

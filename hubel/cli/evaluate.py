@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hubel.cli import complete
+from hubel.cli.answering import Device
 
 if TYPE_CHECKING:
     from hubel.evaluation.corruptions import Corrupted
     from hubel.evaluation.scores import Evaluation
+    from hubel.run import Run
 
 
 def evaluate(
@@ -27,15 +29,18 @@ def evaluate(
         ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Of what is drawn to spoil pictures.")] = 0,
+    device: Device = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> None:
     """Measure a trained network on its test part, or on other data, and write the predictions and a report."""
     from hubel.cli import show
     from hubel.evaluation.evaluate import evaluate as measure
+    from hubel.run import load
 
+    trained = load(run, device=device)
     with show.bar("testing", quiet=json_) as bar:
-        found = measure(run, data, part=part, progress=bar.advance)
-    spoilt = _spoilt(run, data, part, seed, json_, found) if corruptions else None
+        found = measure(trained, data, part=part, progress=bar.advance)
+    spoilt = _spoilt(trained, data, part, seed, json_, found) if corruptions else None
     if json_:
         show.as_json({"run": run, **found.to_dict(), **({"corruptions": spoilt.to_dict()} if spoilt else {})})
         return
@@ -48,7 +53,7 @@ def evaluate(
 
 
 def _spoilt(
-    run: str, data: str | None, part: str, seed: int, quiet: bool, found: Evaluation
+    run: Run, data: str | None, part: str, seed: int, quiet: bool, found: Evaluation
 ) -> Corrupted:  # fmt: skip
     """Measured, and kept beside the predictions."""
     import json
@@ -56,10 +61,9 @@ def _spoilt(
     from hubel.cli import show
     from hubel.evaluation.corruptions import FILE, measure
     from hubel.files import write_atomically
-    from hubel.run import load
 
     with show.bar("spoiling", "pictures", quiet=quiet) as bar:
-        made = measure(load(run), data, part=part, seed=seed, progress=bar.advance)
+        made = measure(run, data, part=part, seed=seed, progress=bar.advance)
     write_atomically(found.folder / FILE, json.dumps(made.to_dict(), indent=1) + "\n")
     return made
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hubel.cli import complete
-from hubel.cli.answering import Weights, found
+from hubel.cli.answering import Device, Weights, found
 from hubel.errors import HubelError, InputError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def predict(
     weights: Weights = None,
     features: Annotated[str | None, typer.Option(metavar="LAYER", help="Write what this layer gives for each item into --out; `hubel describe` names the layers.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.npz", help="Where the features go, with the items and the answers.")] = None,
+    device: Device = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the answers as JSON and nothing else.")] = False,
 ) -> None:  # fmt: skip
     """Answer for pictures (or rows of numbers). What cannot be read is named; the others are answered all the same."""
@@ -35,7 +36,7 @@ def predict(
         raise InputError(f"--top must be at least 1, got {top}")
     if (features is None) != (out is None):
         raise InputError("--features LAYER and --out FILE.npz go together: what is to be written, and where")
-    said = _opened(run, weights, top, features, json_)
+    said = _opened(run, weights, top, features, json_, device)
     items = items_for(said.run, files)
     with show.bar("answering", "items", quiet=json_ or len(items) < AT_ONCE) as bar:
         for start in range(0, len(items), AT_ONCE):
@@ -59,18 +60,25 @@ def predict(
         raise InputError("nothing could be read, so there is no answer")
 
 
-def _opened(run: str, weights: str | None, top: int, features: str | None, quiet: bool) -> _Answers:
+def _opened(
+    run: str, weights: str | None, top: int, features: str | None, quiet: bool, device: str
+) -> _Answers:  # fmt: skip
     """What answers: a run, public weights, or a file of `hubel export`, for which PyTorch is not imported."""
     from hubel.onnx.model import is_onnx, load
 
     if not is_onnx(run):
         given = found(
-            run, weights, features=features is not None, quiet=quiet, instead="ask for --features LAYER, "
-        )
+            run, weights, features=features is not None, quiet=quiet, instead="ask for --features LAYER, ",
+            device=device,
+        )  # fmt: skip
         return _Answers(given.run, top, features, answering=given.answers)
     if weights is not None or features is not None:
         raise InputError(
             f"{run} is an ONNX file, which has its weights inside and gives no features: leave out --weights and --features"
+        )
+    if device not in ("auto", "cpu"):
+        raise InputError(
+            f"{run} is an ONNX file, which is computed on the processor: leave out --device {device}"
         )
     return _Answers(load(run), top, None)
 

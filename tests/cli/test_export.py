@@ -82,6 +82,8 @@ def test_what_a_file_has_not_is_told(cli, exported, picture, tmp_path):
     )
     said = cli("predict", exported, picture, "--weights", "w.npz")
     assert said.code == 2 and "leave out --weights and --features" in said.err
+    said = cli("predict", exported, picture, "--device", "cuda")
+    assert said.code == 2 and "is computed on the processor: leave out --device cuda" in said.err
     (tmp_path / "damaged.onnx").write_bytes(exported.read_bytes()[:3000])
     said = cli("predict", tmp_path / "damaged.onnx", picture)
     assert said.code == 3 and "is not an ONNX file that ONNX Runtime can run" in said.err

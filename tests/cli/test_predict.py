@@ -196,3 +196,16 @@ def test_weights_without_a_last_layer_give_features_only(cli, tmp_path):
     assert said.code == 0 and "answer" not in said.out
     with np.load(tmp_path / "x.npz") as stored:
         assert stored["features"].shape == (1, 512, 13, 13) and set(stored) == {"features", "items", "layer"}
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_the_device_is_the_users_to_choose(cli, trained, pictures, command, monkeypatch):
+    words = (command, trained["a"], *([pictures / "3.png"] if command == "predict" else []), "--json")
+    said = cli(*words, "--device", "abacus")
+    assert said.code == 2 and "the device 'abacus' cannot be used here" in said.err
+    assert cli(*words, "--device", "cpu").json == cli(*words).json
+    asked = []
+    monkeypatch.setattr("hubel.run.choose_device", lambda name: asked.append(name) or "cpu")
+    cli(*words)
+    cli(*words, "--device", "cuda:1")
+    assert asked == ["auto", "cuda:1"]

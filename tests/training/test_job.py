@@ -324,17 +324,6 @@ def test_a_wrong_choice_is_named_and_leaves_nothing_behind(tmp_path, options, er
     assert not (tmp_path / "run").exists()
 
 
-def test_bfloat16_is_taken_where_network_and_machine_gain_unless_the_user_says(monkeypatch):
-    from hubel import devices
-
-    for native in (False, True):
-        monkeypatch.setattr(devices, "native_bf16", lambda device, native=native: native)
-        assert devices.choose_bf16("auto", "cpu", gains=True) is native
-        assert devices.choose_bf16("auto", "cpu", gains=False) is False
-        assert devices.choose_bf16("bf16", "cpu", gains=False) is True
-        assert devices.choose_bf16("fp32", "cpu", gains=True) is False
-
-
 def test_a_folder_with_something_in_it_is_left_alone(run):
     before = {p.name: p.stat().st_mtime_ns for p in run.path.iterdir()}
     with pytest.raises(
