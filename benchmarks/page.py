@@ -1,20 +1,17 @@
 """The page of `hubel serve`, measured in a browser: how quick it is, and whether drawings are read as the data was.
 
-    python benchmarks/page.py RUN [--large RUN] [--digits 1000] [--strokes 60]
+    python benchmarks/page.py RUN [--digits 1000] [--strokes 60]
 
     load       from the request of the page to the network's rows standing there (cold cache; several times)
     stroke     from a pointer's move on the pad to the maps of that drawing painted: p50, p95
     drawings   accuracy on test digits that were enlarged 0.6 to 1.4 times, thickened and put off-centre on a canvas of
                280 x 280, brought back by the page's own ink.js, against the test digits themselves
-    large      of a second run, such as ResNet-18: from a dropped photograph to the first maps, and the longest time for
-               which the page could not answer
-Needs Chromium with its driver, selenium, and for drawings a run on MNIST.
+Needs Chromium with its driver, selenium, and for drawings a run on MNIST. Large networks: page_large.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -198,61 +195,13 @@ def drawings(page: Any, address: str, run: Run, count: int) -> tuple[float, floa
     return *((run.logits(inputs).argmax(1) == labels).mean() for inputs in (x, again)), len(chosen)
 
 
-# From a dropped picture to the first maps, and the longest gap between two turns of the page's own loop meanwhile.
-DROP = """
-const [text, done] = arguments, bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-const data = new DataTransfer();
-data.items.add(new File([bytes], "photo.png", { type: "image/png" }));
-const context = CanvasRenderingContext2D.prototype, put = context.putImageData;
-let longest = 0, before = performance.now(), first = null;
-const channel = new MessageChannel();
-const turn = () => {
-  const now = performance.now();
-  longest = Math.max(longest, now - before);
-  before = now;
-  channel.port2.postMessage(0);
-};
-channel.port1.onmessage = turn;
-const begin = performance.now();
-context.putImageData = function (...a) {
-  put.apply(this, a);
-  if (this.canvas.closest?.(".row:nth-child(2)")) first ??= performance.now() - begin;
-};
-turn();
-document.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
-setTimeout(() => { channel.port1.close(); done([first, longest]); }, 6000);
-"""
-
-
-def large(page: Any, address: str, name: str, side: int) -> tuple[float, float]:
-    """ms to the first maps, ms of the longest stop."""
-    import base64
-    import io
-
-    rng = np.random.default_rng(0)
-    packed = io.BytesIO()
-    small = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    Image.fromarray(small).resize((side * 4 // 3, side), Image.Resampling.BICUBIC).save(packed, "PNG")
-    page.get(f"{address}/")
-    waited(page, ROWS)
-    page.execute_script(
-        "const s = document.getElementById('model'); s.value = arguments[0]; s.dispatchEvent(new Event('change'))",
-        name,
-    )
-    waited(page, f"document.querySelector('.title b')?.textContent === {json.dumps(name)}")
-    first, longest = page.execute_async_script(DROP, base64.b64encode(packed.getvalue()).decode())
-    return first, longest
-
-
 def main() -> None:
     told = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     told.add_argument("run")
-    told.add_argument("--large", metavar="RUN", help="a run of a large network on photographs")
     told.add_argument("--digits", type=int, default=1000)
     told.add_argument("--strokes", type=int, default=60)
     asked = told.parse_args()
-    places = [f"run={asked.run}", *([f"large={asked.large}"] if asked.large else [])]
-    with served(places) as address, browser() as page:
+    with served([f"run={asked.run}"]) as address, browser() as page:
         times = loads(page, address, 6)
         print(
             f"load      first {times[0]:.0f} ms, median {np.median(times):.0f} ms, largest {max(times):.0f} ms"
@@ -264,9 +213,6 @@ def main() -> None:
         if asked.digits and run.data.get("name") == "mnist":
             plain, drawn, count = drawings(page, address, run, asked.digits)
             print(f"drawings  {drawn:.2%} of {count} digits as drawn, {plain:.2%} of the same as they are")
-        if asked.large:
-            first, longest = large(page, address, "large", 480)
-            print(f"large     first maps {first:.0f} ms, longest stop {longest:.0f} ms")
 
 
 if __name__ == "__main__":
