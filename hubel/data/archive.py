@@ -9,9 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
-import tarfile
 import zipfile
-import zlib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,19 +23,12 @@ from hubel.data import limits
 from hubel.data.layout import PART_OF, Place, arrange, hidden, source_of, unsafe
 from hubel.data.pictures import looks_like_picture, printable
 from hubel.data.records import Encoded, Problem, Source, Task
-from hubel.errors import DataError
+from hubel.data.tar import Entry, Tape, entries
+from hubel.errors import DataError, HubelError
 
 ENDINGS = (".tar.gz", ".tgz", ".tar", ".zip")
 HEADS, HEAD = 256, 1 << 16  # how many members of a tar.gz, and how many bytes, are kept for natural()
-BROKEN = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    EOFError,
-    OSError,
-    ValueError,
-    zlib.error,
-    NotImplementedError,
-)
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)  # LZMA takes what memory the file says
 
 
 @dataclass(frozen=True)
@@ -115,8 +106,8 @@ class Zip(Archive):
                 try:
                     with file.open(infos[member.at]) as content:
                         got: bytes | DataError = whole(content.read(member.size + 1), member)
-                except (*BROKEN, RuntimeError) as e:  # RuntimeError: encrypted
-                    got = DataError(f"cannot be unpacked: {printable(str(e))}")
+                except Exception as e:  # as in broken_named
+                    got = DataError(f"cannot be unpacked: {printable(str(e)) or type(e).__name__}")
                 yield k, got
 
 
@@ -161,9 +152,17 @@ def broken_named(path: Path) -> Iterator[None]:
     """What a damaged archive raises becomes a DataError that names the file."""
     try:
         yield
-    except BROKEN as e:
-        reason = printable(str(e)) or type(e).__name__
-        raise DataError(f"the archive {path} is damaged, or not what its name says: {reason}") from e
+    except DataError as e:
+        # Raised below, where the file's name is not known.
+        raise e if str(path) in str(e) else damaged(path, str(e)) from None
+    except HubelError:
+        raise
+    except Exception as e:  # what the library raises on hostile bytes is documented nowhere
+        raise damaged(path, str(e) or type(e).__name__) from e
+
+
+def damaged(path: Path, reason: str) -> DataError:
+    return DataError(f"the archive {path} is damaged, or not what its name says: {printable(reason)}")
 
 
 class Unpacking(io.RawIOBase):
@@ -197,14 +196,24 @@ def unpacked(path: Path) -> IO[bytes]:
 
 
 @contextmanager
-def opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
-    """A tar, or a tar.gz read strictly from front to back."""
-    gz = ending(path) != ".tar"
-    with (
-        unpacked(path) if gz else path.open("rb") as file,
-        tarfile.open(fileobj=file, mode="r|" if gz else "r:") as tar,
-    ):
-        yield tar
+def opened_tar(path: Path) -> Iterator[tuple[Tape, Iterator[Entry]]]:
+    """A tar or tar.gz, and its members from front to back."""
+    with unpacked(path) if ending(path) != ".tar" else path.open("rb") as file:
+        tape = Tape(file)
+        yield tape, counted(entries(tape), path)
+
+
+def counted(found: Iterator[Entry], path: Path) -> Iterator[Entry]:
+    """The members, as long as they are as many as a file of its size may have."""
+    packed = path.stat().st_size
+    most = limits.members_at_most(packed)
+    for number, entry in enumerate(found):
+        if number >= most:
+            raise DataError(
+                f"the archive {path} is refused as a decompression bomb: its {packed:,} bytes hold more than {most:,} "
+                "members"
+            )
+        yield entry
 
 
 def ending(path: Path) -> str:
@@ -262,38 +271,37 @@ def list_tar(path: Path, look: bool) -> tuple[Archive, list[Problem]]:
     found: dict[str, Member] = {}
     problems: list[Problem] = []
     heads: dict[int, bytes] = {}
-    with opened_tar(path) as tar:
+    with opened_tar(path) as (tape, members):
         seen = 0  # pictures that may be looked at
-        for info in tar:
-            refused = refused_tar(info)
+        for entry in members:
+            refused = refused_tar(entry)
             if refused:
-                problems.append(Problem(printable(info.name), refused))
-            elif info.isreg():
-                add(found, problems, Member(tidy(info.name), info.offset_data, info.size))
-                if gz and look and len(heads) < HEADS and may_be_looked_at(info.name):
-                    if (seen < HEADS // 4 or seen % 64 == 0) and (content := tar.extractfile(info)):
-                        heads[info.offset_data] = content.read(HEAD)
+                problems.append(Problem(printable(entry.name), refused))
+            elif entry.what == "file":
+                add(found, problems, Member(tidy(entry.name), entry.at, entry.size))
+                if gz and look and len(heads) < HEADS and may_be_looked_at(entry.name):
+                    if seen < HEADS // 4 or seen % 64 == 0:
+                        heads[entry.at] = tape.read(min(entry.size, HEAD))
                     seen += 1
-            tar.members = []  # type: ignore[attr-defined]  # else a record of every member stays
-    members = list(found.values())
+    listed = list(found.values())
     if not gz:
-        return Tar(path, members), problems
-    rows = TarGz(path, members)
+        return Tar(path, listed), problems
+    rows = TarGz(path, listed)
     rows.heads = heads
     return rows, problems
 
 
-def refused_tar(info: tarfile.TarInfo) -> str | None:
+def refused_tar(entry: Entry) -> str | None:
     """Why a member is skipped; None for files and folders that are fine."""
-    if info.issym() or info.islnk():
-        return f"a link (to {printable(info.linkname)})"
-    if not (info.isreg() or info.isdir()):
+    if entry.what == "link":
+        return f"a link (to {printable(entry.target)})"
+    if entry.what == "special":
         return "a device or another special file"
-    if info.issparse():
+    if entry.what == "sparse":
         return "a sparse file"
-    if info.isreg() and info.size > limits.MEMBER_AT_MOST:
-        return too_large(info.size)
-    return unsafe(info.name)
+    if entry.what == "file" and entry.size > limits.MEMBER_AT_MOST:
+        return too_large(entry.size)
+    return unsafe(entry.name)
 
 
 def too_large(size: int) -> str:
@@ -328,6 +336,8 @@ def refused_zip(info: zipfile.ZipInfo) -> str | None:
         return "a device or another special file"
     if info.flag_bits & 1:
         return "encrypted"
+    if info.compress_type not in PACKED:
+        return "packed in a way that is not read (read are stored, deflate and bzip2)"
     if info.file_size > limits.MEMBER_AT_MOST:
         return too_large(info.file_size)
     return unsafe(info.filename)

@@ -78,6 +78,6 @@ def size_and_time(file: os.DirEntry[str] | Path) -> tuple[int, int]:
     """Bytes and mtime in nanoseconds; (-1, -1) for what is not there, such as the end of a broken link."""
     try:
         stat = file.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a zero byte, which no name has
         return -1, -1
     return stat.st_size, stat.st_mtime_ns

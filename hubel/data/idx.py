@@ -49,6 +49,7 @@ def open_idx(
     shape, _ = picture_shape(pairs[0].images)
     values, parts, items = [], [], []
     for pair in pairs:
+        check_count(pair)
         y = read(pair.labels, axes=1)
         values.append(y)
         parts += [pair.part] * len(y)
@@ -94,6 +95,17 @@ def find_pairs(folder: Path) -> list[Pair]:
         Pair(part, f["images"], f["labels"])
         for (_, part), f in sorted(found.items(), key=lambda x: order[x[0][1]])
     ]
+
+
+def check_count(pair: Pair) -> None:
+    """Refuse more labels than files of that size have, before one is read. Images of the test part stay closed."""
+    _, sizes = header_of(pair.labels)
+    most = limits.items_at_most(pair.images.stat().st_size + pair.labels.stat().st_size)
+    if len(sizes) == 1 and sizes[0] > most:
+        raise DataError(
+            f"{pair.labels} is refused as a decompression bomb: it declares {sizes[0]:,} labels, and together with "
+            f"{pair.images.name} it is too small to hold more than {most:,}"
+        )
 
 
 class IdxImages(Arrays):

@@ -75,7 +75,7 @@ def real(columns: Sequence[Sequence[str]], where: str) -> Labels:
     for column in columns:
         for value in column:
             try:
-                finite = np.isfinite(float(value))
+                finite = abs(float(value)) < 3.4e38  # what float32 can hold; false for NaN
             except ValueError:
                 finite = False
             if not finite:
@@ -97,13 +97,13 @@ def from_array(values: np.ndarray, task: Task | None, where: str, names: Sequenc
     if task is None:
         task = "regress" if y.dtype.kind == "f" else "classify"
     if task == "regress":
-        if y.dtype.kind not in "fiub" or y.ndim not in (1, 2) or not np.isfinite(y).all():
+        if y.dtype.kind not in "fiub" or y.ndim not in (1, 2) or 0 in y.shape or not (abs(y) < 3.4e38).all():
             raise DataError(
                 f"{where}: to regress, targets must be finite numbers (N,) or (N, T), not {y.dtype} {y.shape}"
             )
         return Labels("regress", (), y.reshape(len(y), -1).astype(np.float32))
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    whole = y.dtype.kind == "f" and bool((y == np.floor(y)).all())
+    whole = y.dtype.kind == "f" and bool(((y == np.floor(y)) & (abs(y) < 2**53)).all())
     if y.ndim != 1 or (y.dtype.kind not in "iubUS" and not whole):
         raise DataError(
             f"{where}: class labels must be (N,) whole numbers or text, not {y.dtype} {y.shape}. "
@@ -112,13 +112,23 @@ def from_array(values: np.ndarray, task: Task | None, where: str, names: Sequenc
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8", "replace")
     if y.dtype.kind == "U":
-        return named(y.tolist(), where)
+        return named(texts(y, where), where)
+    if y.dtype.kind == "u" and len(y) and y.max() > np.iinfo(np.int64).max:
+        raise DataError(f"{where}: the class label {y.max()} is larger than a label can be")
     y = y.astype(np.int64)
     if names:
         check_range(y, names, where)
         return Labels("classify", tuple(map(printable, names)), y)
     distinct, targets = np.unique(y, return_inverse=True)
     return Labels("classify", tuple(map(str, distinct.tolist())), targets.astype(np.int64))
+
+
+def texts(values: np.ndarray, where: str) -> list[str]:
+    """Any array as one text per value. Raises DataError for text that is none: letters beyond Unicode's last."""
+    try:
+        return [str(value) for value in values.reshape(-1).tolist()]
+    except (ValueError, UnicodeDecodeError) as e:
+        raise DataError(f"{where}: a name is no text ({e})") from e
 
 
 def check_range(y: np.ndarray, names: Sequence[str], where: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hubel.data import labels
+from hubel.data.limits import DEPTH_AT_MOST
 from hubel.data.pictures import header, looks_like_picture, printable
 from hubel.data.records import Encoded, Problem, Source, Task, listing
 from hubel.errors import DataError
@@ -45,7 +46,9 @@ def hidden(path: str) -> bool:
 
 
 def unsafe(name: str) -> str | None:
-    """Why a member's name points out of its archive; None if it does not."""
+    """Why a member's name cannot be used: mostly as it points out of its archive. None if it can."""
+    if name.count("/") > DEPTH_AT_MOST:
+        return f"more than {DEPTH_AT_MOST} folders deep"
     if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", name):
         return "an absolute path"
     return "a path that leaves the archive by '..'" if ".." in re.split(r"[\\/]", name) else None

@@ -8,23 +8,23 @@ floats 0..1. y is (N,) whole numbers or text for classes, floats (N,) or (N, T) 
 from __future__ import annotations
 
 import zipfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 
-from hubel.data import labels, limits
+from hubel.data import labels, limits, npy
+from hubel.data.archive import PACKED
 from hubel.data.idx import channels_first
-from hubel.data.pictures import eight_bits
+from hubel.data.pictures import eight_bits, printable
 from hubel.data.records import PARTS, Arrays, Kind, Source, Task, listing
-from hubel.errors import DataError
+from hubel.errors import DataError, HubelError
 
 INPUTS = ("x", "X", "images", "data", "features", "inputs")
 TARGETS = ("y", "Y", "labels", "label", "target", "targets")
 NAMES = ("classes", "class_names", "label_names")
-BROKEN = (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error, NotImplementedError, RuntimeError)
 
 
 def open_npz(path: Path, *, name: str, task: Task | None = None) -> Source:
@@ -34,14 +34,18 @@ def open_npz(path: Path, *, name: str, task: Task | None = None) -> Source:
     values, parts, items = [], [], []
     for part, (x, y) in found.items():
         of_part = file.read(y)
-        n = file.header(x)[0][0]
+        n = (*file.header(x)[0], 0)[0]
+        if n > limits.items_at_most(path.stat().st_size):
+            raise DataError(
+                f"{path} is refused as a decompression bomb: its {path.stat().st_size:,} bytes declare {n:,} items"
+            )
         if of_part.ndim == 0 or len(of_part) != n:
             raise DataError(f"{path}: {x} has {n} rows, but {y} has {len(of_part) if of_part.ndim else 0}")
         values.append(of_part)
         parts += [part] * n
         items += [f"{part}/{i:05d}" if part else f"{i:05d}" for i in range(n)]
     named = next((key for key in NAMES if key in file.keys), None)
-    classes = [str(c) for c in file.read(named).reshape(-1).tolist()] if named else []
+    classes = labels.texts(file.read(named), f"{path}: {named}") if named else []
     marked = labels.from_array(np.concatenate(values), task, f"the labels in {path}", classes)
     kind, shape = file.natural([x for x, _ in found.values()])
     rows = NpzRows(file, [x for x, _ in found.values()], kind, shape)
@@ -52,15 +56,28 @@ def open_npz(path: Path, *, name: str, task: Task | None = None) -> Source:
 
 
 class Npz:
-    """The arrays of one file by name. headers are read without their values."""
+    """The arrays of one file by name; headers are read without their values. refuse: what its errors become"""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, refuse: npy.Refuse = DataError) -> None:
+        self.path, self.refuse = path, refuse
         try:
             with zipfile.ZipFile(path) as file:
                 self.keys = {info.filename.removesuffix(".npy"): info for info in file.infolist()}
-        except BROKEN as e:
-            raise DataError(f"{path} is no .npz, or damaged: {e}") from e
+        except OSError as e:
+            raise refuse(f"{path} cannot be read: {e.strerror}") from e
+        except Exception as e:  # as in content
+            raise refuse(f"{path} is no .npz, or damaged: {printable(str(e)) or type(e).__name__}") from e
+        strange = [key for key, info in self.keys.items() if info.compress_type not in PACKED]
+        if strange:
+            raise refuse(
+                f"{path}: the array {printable(strange[0])} is packed in a way that is not read; np.savez and "
+                "np.savez_compressed write what is"
+            )
+        packed, declared = path.stat().st_size, sum(info.file_size for info in self.keys.values())
+        if declared > limits.unpacked_at_most(packed):
+            raise refuse(
+                f"{path} is refused as a decompression bomb: its {packed:,} bytes declare {declared:,} unpacked"
+            )
 
     def parts(self) -> dict[str, tuple[str, str]]:
         """part -> (name of its inputs, name of its targets); part "" when the file has no parts."""
@@ -88,45 +105,27 @@ class Npz:
     def sought(names: Sequence[str], part: str) -> str:
         return ", ".join(f"{name}_{part}" if part else name for name in names)
 
-    def header(self, key: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    def header(self, key: str) -> npy.Header:
         """(shape, dtype) of an array that can be read and whose size is what the zip declares."""
-        info = self.keys[key]
-        try:
-            with zipfile.ZipFile(self.path) as file, file.open(info) as content:
-                version = np.lib.format.read_magic(content)
-                reader = (
-                    np.lib.format.read_array_header_1_0
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                shape, _, dtype = reader(content)
-                begins = content.tell()
-        except BROKEN as e:
-            raise DataError(f"{self.path}: the array {key} is damaged: {e}") from e
-        if dtype.hasobject:
-            raise DataError(
-                f"{self.path}: the array {key} holds Python objects, which only a pickle can restore, and "
-                "nothing is executed on load. Save it as numbers or as text (dtype U)."
-            )
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        if size != info.file_size - begins:
-            raise DataError(
-                f"{self.path}: the array {key} {shape} of {dtype} needs {size:,} bytes, the file declares "
-                f"{info.file_size - begins:,}: it is damaged"
-            )
-        if size > limits.ARRAY_AT_MOST or info.file_size > limits.unpacked_at_most(self.path.stat().st_size):
-            raise DataError(
-                f"{self.path}: the array {key} declares {size:,} bytes: refused as a decompression bomb"
-            )
-        return shape, dtype
+        with self.content(key) as (content, size):
+            return npy.read_header(content, size, f"{self.path}: the array {printable(key)}", self.refuse)
 
     def read(self, key: str) -> np.ndarray:
-        self.header(key)
+        with self.content(key) as (content, size):
+            return npy.read(content, size, f"{self.path}: the array {printable(key)}", self.refuse)
+
+    @contextmanager
+    def content(self, key: str) -> Iterator[tuple[IO[bytes], int]]:
+        """The bytes of an array's .npy, and how many the zip says they are."""
         try:
             with zipfile.ZipFile(self.path) as file, file.open(self.keys[key]) as content:
-                return np.lib.format.read_array(content, allow_pickle=False)
-        except BROKEN as e:
-            raise DataError(f"{self.path}: the array {key} is damaged: {e}") from e
+                yield content, self.keys[key].file_size
+        except HubelError:
+            raise
+        except Exception as e:  # what the library raises on hostile bytes is documented nowhere
+            raise self.refuse(
+                f"{self.path}: the array {printable(key)} is damaged: {printable(str(e)) or type(e).__name__}"
+            ) from e
 
     def natural(self, keys: Sequence[str]) -> tuple[Kind, tuple[int, ...]]:
         """(kind, shape) that all these inputs have."""

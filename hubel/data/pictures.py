@@ -7,11 +7,14 @@ colours, the first frame stands for an animation, and transparent parts lie over
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from hubel.data.limits import MEMBER_AT_MOST
 from hubel.errors import DataError, ShapeError, TooManyPixels
 
 if TYPE_CHECKING:
@@ -22,7 +25,13 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .webp .gif .bmp .dib .tif .tiff .pgm .ppm .pbm .pnm".split()  # noqa: SIM905
 )
-MAX_PIXELS = 64_000_000  # 192 MB once decoded to RGB; a phone's largest photographs have about 50 million
+MAX_PIXELS = 56_000_000  # a phone's largest photographs have about 50 million
+# Pillow keeps four bytes a pixel, and turning a picture upright takes two of it: 448 MB, and no step takes more.
+MAX_SIDE = 65_535  # pixels, as JPEG and GIF have it; the tables of a scaling grow with the longer side
+MAX_PASSES = (
+    20  # times MAX_PIXELS: a progressive JPEG passes over the picture once per scan; cameras write ten
+)
+AT_ONCE = 4_000_000  # pixels of a step that needs several copies
 
 # EXIF 2.32, tag 0x0112: the names of Pillow's transpositions that put the picture upright.
 UPRIGHT = {
@@ -68,10 +77,13 @@ def read_picture(
 
     named = printable(name or (str(source) if isinstance(source, str | Path) else "the picture"))
     try:
+        if isinstance(source, str | Path):
+            check_file(os.stat(source), named)  # noqa: PTH116 - a str as well as a Path
         with Image.open(
             io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
         ) as image:
             check_pixels(image, max_pixels, named)
+            check_scans(image, named)
             if enough and image.format == "JPEG" and min(image.size) >= 4 * enough:
                 image.draft(image.mode, (2 * enough, 2 * enough))
             image.load()
@@ -80,16 +92,30 @@ def read_picture(
         raise e if str(e).startswith(named) else DataError(f"{named}: {e}") from None
     except FileNotFoundError:
         raise DataError(f"{named}: there is no such file") from None
-    except IsADirectoryError:
-        raise DataError(f"{named} is a folder, not a picture; name a file in it") from None
     except UnidentifiedImageError:
         raise DataError(
             f"{named} is no picture, or damaged at its start (read are {', '.join(FORMATS)})"
         ) from None
-    except Image.DecompressionBombError as e:
-        raise TooManyPixels(f"{named} is refused as a decompression bomb: {e}") from None
+    except Image.DecompressionBombError:
+        raise TooManyPixels(
+            f"{named} has more than the {max_pixels:,} pixels that are read (a small file of that size is a "
+            "decompression bomb). Make it smaller first."
+        ) from None
     except Exception as e:  # decoders raise nearly anything on hostile bytes
         raise DataError(f"{named} cannot be decoded: {printable(str(e)) or type(e).__name__}") from e
+
+
+def check_file(stat: os.stat_result, named: str) -> None:
+    """Refuse what never ends or would fill the memory before it is looked at: pipes, devices, huge files."""
+    if S_ISDIR(stat.st_mode):
+        raise DataError(f"{named} is a folder, not a picture; name a file in it")
+    if not S_ISREG(stat.st_mode):
+        raise DataError(f"{named} is a pipe or a device, not a picture; name a file")
+    if stat.st_size > MEMBER_AT_MOST:
+        raise TooManyPixels(
+            f"{named} has {stat.st_size:,} bytes, more than the {MEMBER_AT_MOST:,} that a picture may have. "
+            "Make it smaller first."
+        )
 
 
 def check_pixels(image: Image, max_pixels: int, named: str) -> None:
@@ -99,6 +125,31 @@ def check_pixels(image: Image, max_pixels: int, named: str) -> None:
         raise TooManyPixels(
             f"{named} has {w} × {h} = {w * h:,} pixels, more than the {max_pixels:,} that are read "
             "(a small file of that size is a decompression bomb). Make it smaller first."
+        )
+    if max(w, h) > MAX_SIDE:
+        raise TooManyPixels(
+            f"{named} is {w} × {h}: a side of more than {MAX_SIDE:,} pixels is not read. Cut it into pieces first."
+        )
+
+
+def check_scans(image: Image, named: str) -> None:
+    """Refuse a progressive JPEG of so many scans that decoding it would take minutes.
+
+    Within the pixels of a scan the byte FF is always followed by 00, so that a marker is found by its two bytes.
+    """
+    if image.format not in ("JPEG", "MPO") or not image.info.get("progressive"):
+        return
+    file = image.fp  # type: ignore[attr-defined]
+    begin, left, scans = file.tell(), b"", 1  # the first scan's marker has been read
+    while block := file.read(1 << 20):
+        scans += (left[-1:] + block).count(b"\xff\xda")
+        left = block
+    file.seek(begin)
+    w, h = image.size
+    if scans * w * h > MAX_PASSES * MAX_PIXELS:
+        raise TooManyPixels(
+            f"{named} is a JPEG of {w} × {h} pixels in {scans:,} scans, more than a camera or a program needs: "
+            "decoding it would take very long. Save it anew, as a PNG or with fewer scans."
         )
 
 
@@ -115,15 +166,13 @@ def upright(image: Image) -> Image:
 
 def grey_or_colour(image: Image) -> Image:
     """Any mode of Pillow to L or RGB."""
-    from PIL import Image
-
     if image.mode in ("L", "RGB"):
         # A PNG may name one grey or one colour as transparent without having an alpha channel.
         return image if "transparency" not in image.info else over_white(image)
     if image.mode == "1":
         return image.convert("L")
     if image.mode == "F" or image.mode.startswith("I"):
-        return Image.fromarray(eight_bits(np.asarray(image)))
+        return deep(image)
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         return over_white(image)
     return image.convert("RGB")  # P, CMYK, YCbCr, HSV, RGBX
@@ -133,14 +182,35 @@ def over_white(image: Image) -> Image:
     """Transparent parts become white, as on paper and in every viewer.
 
     Black would agree with the bars of a letterbox, but the usual transparent picture is dark ink on nothing,
-    and over black it would vanish.
+    and over black it would vanish. Stripe by stripe: three copies of a large picture would fill the memory.
     """
     from PIL import Image
 
-    grey = image.mode in ("L", "LA", "La")
-    rgba = image.convert("RGBA")
-    flat = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
-    return flat.convert("L" if grey else "RGB")
+    mode = "L" if image.mode in ("L", "LA", "La") else "RGB"
+    flat = Image.new(mode, image.size)
+    for top, bottom in stripes(image):
+        rgba = image.crop((0, top, image.width, bottom)).convert("RGBA")
+        paper = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        flat.paste(Image.alpha_composite(paper, rgba).convert(mode), (0, top))
+    return flat
+
+
+def stripes(image: Image) -> Iterator[tuple[int, int]]:
+    """(top, bottom) of stripes of at most AT_ONCE pixels, or of one row, from the top down."""
+    rows = max(1, AT_ONCE // image.width)
+    for top in range(0, image.height, rows):
+        yield top, min(top + rows, image.height)
+
+
+def deep(image: Image) -> Image:
+    """Numbers of 16 or 32 bits to 8, as `eight_bits` has it, stripe by stripe."""
+    from PIL import Image
+
+    flat = Image.new("L", image.size)
+    for top, bottom in stripes(image):
+        numbers = np.asarray(image.crop((0, top, image.width, bottom)))
+        flat.paste(Image.fromarray(eight_bits(numbers)), (0, top))
+    return flat
 
 
 def eight_bits(pixels: np.ndarray) -> np.ndarray:
@@ -225,10 +295,14 @@ def header(source: str | Path | bytes) -> tuple[int, int, bool] | None:
     from PIL import Image
 
     try:
+        if isinstance(source, str | Path):
+            check_file(os.stat(source), "it")  # noqa: PTH116 - a str as well as a Path
         with Image.open(
             io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
         ) as image:
             w, h = image.size
+            if w * h > MAX_PIXELS or max(w, h) > MAX_SIDE:
+                return None
             if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
                 w, h = h, w
             grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")

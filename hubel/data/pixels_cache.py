@@ -64,7 +64,7 @@ def find(name: str) -> Stored | None:
         os.utime(path)  # used now: among the last to go
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         with contextlib.suppress(OSError):
             path.unlink()
         return None
@@ -72,7 +72,7 @@ def find(name: str) -> Stored | None:
 
 
 def read(path: Path) -> Stored:
-    """Raises ValueError, KeyError or TypeError when the file is not whole."""
+    """Raises ValueError, KeyError, TypeError, ArithmeticError or RecursionError when the file is not whole."""
     with path.open("rb") as file:
         head = file.read(HEADER)
         if not head.startswith(MAGIC):
@@ -80,12 +80,14 @@ def read(path: Path) -> Stored:
         about = json.loads(head[len(MAGIC) :].rstrip(b"\0"))
         shape = tuple(map(int, about["shape"]))
         size = math.prod(shape)
+        if any(n < 0 for n in shape) or HEADER + size > path.stat().st_size:
+            raise ValueError(f"pixels of {shape} do not fit into it")
         if checksum(file) != about["crc32"]:
             raise ValueError("its bytes are not those that were written")
         file.seek(HEADER + size)
         dropped = json.loads(file.read())
     pixels = np.memmap(path, np.uint8, "r", HEADER, shape) if size else np.empty(shape, np.uint8)
-    return Stored(pixels, tuple((int(row), Problem(item, reason)) for row, item, reason in dropped))
+    return Stored(pixels, tuple((int(row), Problem(str(item), str(reason))) for row, item, reason in dropped))
 
 
 def checksum(file: BinaryIO) -> int:

@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ Content = bytes | Path | DataError
 Chunk = list[tuple[int, Content]]
 Bad = list[tuple[int, Problem]]  # rows that stay undefined, and why
 CHUNK = 128  # items handed to a thread at a time
+CHUNK_BYTES = 16 << 20  # and bytes of theirs: two chunks per thread wait at most
 # Below this many bytes a picture is decoded faster than Python hands it over, and a second thread only
 # contends for the interpreter (32 × 32 JPEGs of 1 kB: 20,000 a second by one thread, 17,700 by two, n = 1).
 WORTH_A_THREAD = 8 << 10
@@ -45,7 +46,7 @@ def decode(
         return Stored(np.empty((0, *preprocess.shape), np.uint8), ())
     name = pixels_cache.key(chain(rows.stamps(index), [f"{preprocess.shape} {preprocess.resize}"]))
     found = pixels_cache.find(name)
-    if found is not None:
+    if found is not None and fits(found, len(index), preprocess):
         return found
     shape = (len(index), *preprocess.shape)
     try:
@@ -62,6 +63,13 @@ def decode(
     except OSError:
         draft.drop()
         return in_memory(shape, rows, index, items, preprocess, progress)
+
+
+def fits(found: Stored, n: int, preprocess: Preprocess) -> bool:
+    """Whether what was stored is of these n pictures; a file that says otherwise is as good as damaged."""
+    rows = {row for row, _ in found.dropped}
+    whole = len(found.pixels) + len(rows) == n and all(0 <= row < n for row in rows)
+    return whole and found.pixels.shape[1:] == preprocess.shape
 
 
 def in_memory(
@@ -95,8 +103,8 @@ def fill(
     progress: Progress | None,
 ) -> Bad:
     """Decode into `out`; the rows that stay undefined, with their reasons, in order."""
-    stream, total = rows.stream(index), len(index)
-    first = list(islice(stream, CHUNK))
+    chunked, total = chunks(rows.stream(index)), len(index)
+    first = next(chunked)
     mean = sum(map(weight, first)) / len(first)
     threads = os.cpu_count() or 1 if mean >= WORTH_A_THREAD else 1
 
@@ -108,7 +116,7 @@ def fill(
         ]
 
     dropped: Bad = []
-    for done, bad in in_parallel(work, chunks(chain(first, stream)), threads):
+    for done, bad in in_parallel(work, chain([first], chunked), threads):
         dropped += bad
         if progress:
             progress(min(done, total), total)
@@ -135,10 +143,17 @@ def decode_one(out: np.ndarray, k: int, content: Content, preprocess: Preprocess
     return ""
 
 
-def chunks(
-    stream: Iterator[tuple[int, Content]],
-) -> Iterator[Chunk]:
-    while chunk := list(islice(stream, CHUNK)):
+def chunks(stream: Iterator[tuple[int, Content]]) -> Iterator[Chunk]:
+    """At most CHUNK items each, and about CHUNK_BYTES that are held in memory."""
+    chunk: Chunk = []
+    held = 0
+    for item in stream:
+        chunk.append(item)
+        held += len(item[1]) if isinstance(item[1], bytes) else 0
+        if len(chunk) == CHUNK or held > CHUNK_BYTES:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
         yield chunk
 
 

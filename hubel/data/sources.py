@@ -118,6 +118,10 @@ def open_place(path: Path, name: str, task: Task | None) -> Source:
     """A Source from a path that exists."""
     if path.is_dir():
         return open_directory(path, name, task)
+    if not path.is_file():
+        raise DataError(
+            f"{printable(str(path))} is a pipe or a device, not a data set; name a file or a folder"
+        )
     if archive.ending(path):
         if path.name.lower() == cifar.ARCHIVE:
             return cifar.open_cifar(path, name=name, location=str(path), task=task)

@@ -1,6 +1,7 @@
 """CSV tables: a manifest of pictures (path, label and perhaps split), or numbers, a row per item.
 
-A manifest is known by its column `path` (or file, filename, image); its paths are relative to the CSV. In a
+A manifest is known by its column `path` (or file, filename, image); its paths are relative to the CSV, and lead
+to nothing outside of its folder or of $HUBEL_DATA: a table may be a stranger's. In a
 table of numbers every column is a feature but the target, which is called label, class, target or y (y1, y2
 ... for several), or is the last one. A column `split` says train, val or test. A first line that is data
 already is no header.
@@ -9,8 +10,9 @@ already is no header.
 from __future__ import annotations
 
 import csv
-import math
+import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +74,7 @@ def read_table(path: Path) -> Table:
     else:
         names = [*(f"x{i + 1}" for i in range(len(first) - 1)), "y"]
     header = [name.lower() for name in names]
-    twice = [name for name in header if header.count(name) > 1]
+    twice = [name for name, n in Counter(header).items() if n > 1]
     if twice:
         raise DataError(f"{path} has two columns called {twice[0]!r}")
     for row, line in listed:
@@ -98,7 +100,7 @@ def headless(first: Sequence[str]) -> bool:
 def is_number(cell: str) -> bool:
     """A finite number that float32 can hold."""
     try:
-        return math.isfinite(float(cell)) and abs(float(cell)) < 3.4e38
+        return abs(float(cell)) < 3.4e38  # false for infinity and NaN
     except ValueError:
         return False
 
@@ -166,6 +168,7 @@ def manifest(table: Table, name: str, task: Task | None) -> Source:
             Problem(printable(path), f"listed twice, in lines {table.lines[before]} and {table.lines[n]}")
         )
     table = only(table, list(first.values()))
+    check_inside(table, at)
     marked = read_targets(table, columns, task)
     paths, parts = table.column(at), parts_of(table)
     root = table.path.parent
@@ -180,6 +183,20 @@ def manifest(table: Table, name: str, task: Task | None) -> Source:
     )  # fmt: skip
 
 
+def check_inside(table: Table, at: int) -> None:
+    """Raises DataError where a path leaves the folders that a table may name pictures in."""
+    said = os.environ.get("HUBEL_DATA")
+    home = os.path.abspath(table.path.parent)  # noqa: PTH100 - as text, links as they are: ten times as fast
+    roots = [home, *([os.path.abspath(os.path.expanduser(said))] if said else [])]  # noqa: PTH100, PTH111
+    for path, line in zip(table.column(at), table.lines, strict=True):
+        place = os.path.normpath(os.path.join(home, path))  # noqa: PTH118 - as above
+        if not any(place.startswith(f"{root.rstrip(os.sep)}{os.sep}") for root in roots):
+            raise DataError(
+                f"{table.path}, line {line}: {printable(path)} lies outside of {home}, the folder of the table, and a "
+                "table may lead nowhere else. Put it above its pictures, or let $HUBEL_DATA name a folder around both."
+            )
+
+
 def only(table: Table, chosen: Sequence[int]) -> Table:
     rows, lines = [table.rows[n] for n in chosen], [table.lines[n] for n in chosen]
     return Table(table.path, table.header, table.names, rows, lines)
@@ -190,7 +207,8 @@ def numbers(table: Table, name: str, task: Task | None) -> Source:
     split = table.find(SPLITS)
     taken = {split} if split is not None else set()
     columns = target_columns(table, taken)
-    features = [i for i in range(len(table.header)) if i not in taken and i not in columns]
+    taken = {*taken, *columns}
+    features = [i for i in range(len(table.header)) if i not in taken]
     if not features:
         raise DataError(
             f"{table.path} has the columns {listing(table.names)}: a table of numbers needs features and "

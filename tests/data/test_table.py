@@ -5,6 +5,7 @@ import pytest
 from making import flat, tree, zoo
 
 from hubel.data import Dataset, Preprocess, Problem, open_source
+from hubel.data.survey import damaged
 from hubel.errors import DataError, ShapeError
 
 
@@ -190,11 +191,31 @@ def test_the_networks_columns_are_found_by_name(write):
         Dataset(data.source, Preprocess("vector", (2,)))
 
 
-def test_a_picture_of_a_manifest_may_be_anywhere(write, tmp_path_factory):
-    elsewhere = tmp_path_factory.mktemp("else") / "x.png"
-    elsewhere.write_bytes(flat(5))
-    assert open_source(write(f"path,label\n{elsewhere},a\n{elsewhere.parent}/../no.png,b\n")).shape == (
-        1,
-        4,
-        6,
-    )
+@pytest.mark.parametrize("way", ["{outside}/x.png", "../{name}/x.png", "./.././{name}/x.png"])
+def test_a_table_leads_to_nothing_outside_of_its_folder(tmp_path, monkeypatch, way):
+    """A stranger's table could otherwise put this machine's pictures into a report. $HUBEL_DATA is the user's own word."""
+    outside = tree(tmp_path / "outside", {"x.png": flat(5)})
+    table = tree(tmp_path / "home", {"t.csv": b""}) / "t.csv"
+    table.write_text(f"path,label\ny.png,b\n{way.format(outside=outside, name=outside.name)},a\n")
+    monkeypatch.setenv("HUBEL_DATA", str(tmp_path / "another"))
+    with pytest.raises(
+        DataError, match=r"line 3: \S+x\.png lies outside of \S+home, the folder of the table.*HUBEL_DATA"
+    ):
+        open_source(table)
+    monkeypatch.setenv("HUBEL_DATA", str(tmp_path))
+    assert open_source(table).shape == (1, 4, 6)
+
+
+def test_a_table_of_a_hundred_thousand_columns_is_read_at_once(write):
+    """Comparing each name with each other would take minutes, and the suite would stand still."""
+    names = [f"x{n}" for n in range(100_000)]
+    assert open_source(
+        write(",".join(names) + "\n" + "\n".join([",".join(["1"] * len(names))] * 2))
+    ).shape == (99_999,)
+    with pytest.raises(DataError, match="two columns called 'x7'"):
+        open_source(write(",".join([*names, "x7"]) + "\n"))
+
+
+def test_a_path_with_a_zero_byte_is_a_picture_that_is_not_there(write, pictures):
+    source = open_source(write("path,label\n" + "\n".join(lines()) + "\npics/a\0.png,ant\n"))
+    assert damaged(source) == [Problem("pics/a\\x00.png", "cannot be decoded: embedded null byte")]
