@@ -12,13 +12,15 @@ import contextlib
 import importlib
 import io
 import os
+import shutil
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from hubel.errors import HubelError, Interrupted
+from hubel.memory import ran_out
 
 # Name of the command and of its module -> what `hubel --help` says of it. The docstrings in the modules have the same
 # words, which a test holds together: the modules themselves would take as long to read as all the rest of the help.
@@ -43,9 +45,17 @@ COMMANDS = {
 }
 
 
+NARROW = 72  # columns; in fewer, the tables of the help would cut the names of options
+
+
+def _tables() -> Literal["rich"] | None:
+    """How help is set: in tables, or in plain lines where these would be too narrow."""
+    return "rich" if shutil.get_terminal_size().columns >= NARROW else None
+
+
 def command(name: str) -> Any:
     """The command of that name, from its module, which is imported now."""
-    roof = typer.Typer()
+    roof = typer.Typer(rich_markup_mode=_tables())
     importlib.import_module(f"hubel.cli.{name}").add(roof)
     return typer.main.get_group(roof).commands[name]
 
@@ -81,7 +91,7 @@ def _unread() -> None:
 
 
 for _name, _help in COMMANDS.items():
-    app.command(_name, help=_help)(_unread)
+    app.command(_name, help=_help, short_help=_help)(_unread)  # the short one is listed, and never cut
 
 
 def _version(asked: bool) -> None:
@@ -130,6 +140,7 @@ def main() -> None:
             stream.reconfigure(
                 errors="replace"
             )  # where a letter cannot be written, a ? is better than an end
+    app.rich_markup_mode = _tables()
     try:
         app(prog_name="hubel")
     except HubelError as e:
@@ -144,6 +155,13 @@ def main() -> None:
             raise
         where = f"{e.filename}: " if e.filename else ""
         complain(f"{where}{e.strerror or e}. Check that the place exists, may be written and has room")
+        sys.exit(2)
+    except (MemoryError, RuntimeError) as e:
+        if not ran_out(e):
+            raise
+        complain(
+            "the memory is too small for this. End other programs, or take fewer items, smaller pictures or a smaller network"
+        )
         sys.exit(2)
 
 

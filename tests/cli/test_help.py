@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import subprocess
 import sys
 
@@ -74,6 +75,22 @@ def test_only_the_command_that_is_called_is_imported():
 def test_an_unknown_command_is_told_the_nearest(cli):
     said = cli("predct")
     assert said.code == 2 and "No such command 'predct'. Did you mean 'predict'?" in said.err
+
+
+@pytest.mark.parametrize("columns", [40, 60, 71, 72, 80, 120])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_option_is_cut_however_narrow_the_terminal_is(cli, monkeypatch, name, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    said = cli(name, "--help").out
+    options = [o for p in command(name).params for o in (*p.opts, *p.secondary_opts) if o.startswith("--")]
+    assert [o for o in options if not re.search(rf"{o}(?![\w-])", said)] == []
+
+
+def test_a_narrow_terminal_is_told_the_commands_in_full(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    said = " ".join(cli("--help").out.split())
+    assert "--install-completion Install completion for the current shell." in said
+    assert [name for name, line in COMMANDS.items() if f" {name} {line}" not in said] == []
 
 
 def test_the_help_of_train_explains_every_setting(cli):

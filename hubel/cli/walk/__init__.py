@@ -165,6 +165,7 @@ for _group, _walks in WALKS.items():
             _name,
             cls=options.Signed,
             help=_function.__doc__ or _line,
+            short_help=_line,
             epilog=_examples(_name),
             rich_help_panel=_group,
         )(_function)
