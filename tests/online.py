@@ -11,6 +11,7 @@ import httpx
 import uvicorn
 
 from hubel.serving.server import address_of, listen
+from hubel.serving.wire import Connection
 
 
 @contextmanager
@@ -18,7 +19,14 @@ def on_line(door: Any) -> Iterator[str]:
     """Its address, while it is served."""
     listening = listen("127.0.0.1", 0)
     config = uvicorn.Config(
-        door, log_level="critical", lifespan="off", access_log=False, ws="none", server_header=False
+        door,
+        http=Connection,
+        log_level="critical",
+        lifespan="off",
+        access_log=False,
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -44,7 +44,7 @@ def make_app(service: Service, rules: Rules | None = None) -> Door:
         f"/v1/models/{name}": served for name, served in service.models.items()
     }
     short = {
-        f"{path}/predictions": served.batches
+        f"{path}/predictions".encode(): served.batches
         for path, served in paths.items()
         if served.run.preprocess.kind == "picture"
     }

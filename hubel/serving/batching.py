@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -30,8 +30,20 @@ class Large(Exception):
     """Decoding this would keep all others waiting; it is done aside, and comes back."""
 
 
+class Waiting(Protocol):
+    """Who waits for an answer: an asyncio.Future, or what is told in its place. `done` may be asked in any thread."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, exception: BaseException, /) -> None: ...
+
+    def get_loop(self) -> asyncio.AbstractEventLoop: ...
+
+
 @dataclass(eq=False)
-class Entry(Generic[T]):
+class Entry:
     """One request's pictures.
 
     content: (n, …) ready inputs, or the bytes of one picture   size: how many pictures
@@ -41,8 +53,8 @@ class Entry(Generic[T]):
 
     content: np.ndarray | bytes
     size: int
-    finish: Callable[[np.ndarray], T] | None
-    future: asyncio.Future[T]
+    finish: Callable[[np.ndarray], Any] | None
+    future: Waiting
     born: float
     receive: Receive | None = None
     watcher: asyncio.Task[None] | None = None
@@ -76,9 +88,9 @@ class Batcher:
 
     def __init__(self, work: Work, limits: Limits, metrics: Metrics) -> None:
         self.work, self.limits = work, limits
-        self.pending: set[Entry[Any]] = set()  # all that have no result yet
+        self.pending: set[Entry] = set()  # all that have no result yet
         self.aside = 0  # large pictures that are being decoded, or wait for it
-        self._queue: SimpleQueue[Entry[Any]] = SimpleQueue()
+        self._queue: SimpleQueue[Entry] = SimpleQueue()
         self._entered = self._taken = 0  # pictures; the loop writes the one, the thread the other
         self._thread = threading.Thread(target=self._run, name=f"answers-{work.name}", daemon=True)
         self._large = ThreadPoolExecutor(1, thread_name_prefix=f"decodes-{work.name}")
@@ -100,23 +112,35 @@ class Batcher:
         finish: Callable[[np.ndarray], T] | None,
         receive: Receive | None = None,
     ) -> asyncio.Future[T]:
-        """The answer to come. Raises Refused (503) where too many wait, and what decode does of a tiny picture."""
-        loop = asyncio.get_running_loop()
+        """The answer to come. Raises as `enter` does."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.enter(content, finish, future, receive)
+        return future
+
+    def enter(
+        self,
+        content: np.ndarray | bytes,
+        finish: Callable[[np.ndarray], Any] | None,
+        future: Waiting,
+        receive: Receive | None = None,
+    ) -> Entry:
+XX
+        loop = future.get_loop()
         size = 1 if isinstance(content, bytes) else len(content)
         wait = self.depth + self.aside
         if wait and wait + size > self.work.queue:
             raise busy("queue", f"{wait} pictures wait already; at most {self.work.queue} may")
         if isinstance(content, bytes) and self.work.tiny(content):
             content = self.work.decode(content, True)[None]
-        entry = Entry(content, size, finish, loop.create_future(), loop.time(), receive)
+        entry = Entry(content, size, finish, future, loop.time(), receive)
         self.pending.add(entry)
         self._enter(entry)
         if not self._looking:
             self._looking = True
             loop.call_later(LOOK, self._look, loop)
-        return entry.future
+        return entry
 
-    def _enter(self, entry: Entry[Any]) -> None:
+    def _enter(self, entry: Entry) -> None:
         self._entered += entry.size
         self._queue.put(entry)
         if not self._thread.is_alive():
@@ -125,7 +149,7 @@ class Batcher:
     def _run(self) -> None:
         """The thread: whatever waits, as much of it as goes together, again and again."""
         while True:
-            batch: list[Entry[Any]] = []
+            batch: list[Entry] = []
             size = 0
             entry = self._queue.get()
             while True:
@@ -144,7 +168,7 @@ class Batcher:
                 results = self._work(batch)
                 batch[0].future.get_loop().call_soon_threadsafe(self._done, batch, results)
 
-    def _work(self, batch: Sequence[Entry[Any]]) -> list[Any]:
+    def _work(self, batch: Sequence[Entry]) -> list[Any]:
         """In the thread: each entry's answer, error, or Large."""
         results: list[Any] = [None] * len(batch)
         parts, places = [], []
@@ -162,7 +186,7 @@ class Batcher:
         return results
 
     def _answer(
-        self, batch: Sequence[Entry[Any]], parts: list[np.ndarray], places: list[int], results: list[Any]
+        self, batch: Sequence[Entry], parts: list[np.ndarray], places: list[int], results: list[Any]
     ) -> None:
         """Fill in the results of those entries of a batch whose pictures are `parts`."""
         if not parts:
@@ -183,7 +207,7 @@ class Batcher:
             for place, packed in zip(plain, self.work.pack(logits[rows]), strict=True):
                 results[place] = packed
 
-    def _done(self, batch: Sequence[Entry[Any]], results: Sequence[Any]) -> None:
+    def _done(self, batch: Sequence[Entry], results: Sequence[Any]) -> None:
         for entry, result in zip(batch, results, strict=True):
             if isinstance(result, Large):
                 self.aside += 1
@@ -192,7 +216,7 @@ class Batcher:
             else:
                 self.settle(entry, result)
 
-    def _decode(self, entry: Entry[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def _decode(self, entry: Entry, loop: asyncio.AbstractEventLoop) -> None:
         """In the other thread: a large picture, one at a time."""
         assert isinstance(entry.content, bytes)
         result: np.ndarray | Exception
@@ -202,7 +226,7 @@ class Batcher:
             result = e
         loop.call_soon_threadsafe(self._decoded, entry, result)
 
-    def _decoded(self, entry: Entry[Any], result: np.ndarray | Exception) -> None:
+    def _decoded(self, entry: Entry, result: np.ndarray | Exception) -> None:
         self.aside -= 1
         if isinstance(result, Exception):
             self.settle(entry, result)
@@ -210,7 +234,7 @@ class Batcher:
             entry.content = result
             self._enter(entry)
 
-    def settle(self, entry: Entry[Any], result: Any) -> None:
+    def settle(self, entry: Entry, result: Any) -> None:
         """Give an entry its result, unless it has one."""
         self.pending.discard(entry)
         if entry.watcher is not None and entry.watcher is not asyncio.current_task():
@@ -236,13 +260,18 @@ class Batcher:
         if self._looking:
             loop.call_later(LOOK, self._look, loop)
 
-    async def _watch(self, entry: Entry[Any]) -> None:
+    async def _watch(self, entry: Entry) -> None:
         """After the whole body a connection has nothing more to tell than that it ends."""
         assert entry.receive is not None
         message = await entry.receive()
         if message["type"] == "http.disconnect" and not entry.future.done():
-            self._count.dropped.inc(entry.size)
-            self.settle(entry, Gone(499, "gone", "the client has gone"))
+            self.forget(entry)
+            entry.future.set_exception(Gone(499, "gone", "the client has gone"))
+
+    def forget(self, entry: Entry) -> None:
+        """Its client has gone."""
+        self._count.dropped.inc(entry.size)
+        self.pending.discard(entry)
 
 
 class Gone(Refused):

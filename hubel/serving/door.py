@@ -1,13 +1,11 @@
-"""The way in: what every request passes, and the short way for the most frequent one.
+"""The way in: what every request passes.
 
 A bare ASGI callable before FastAPI. It looks at the host, the origin and the token, counts, and adds the headers that
-every answer carries. A picture's raw bytes for /predictions go from here straight to the batches; everything else,
-the same route with a form or JSON among it, goes on to FastAPI.
+every answer carries. A picture's raw bytes for /predictions do not come here: see wire.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,9 +16,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import MutableHeaders
 
 from hubel.errors import HubelError
-from hubel.serving.batching import Batcher, Gone
+from hubel.serving.batching import Batcher
 from hubel.serving.envelope import JSON, packed
-from hubel.serving.inputs import check_length, picture_bytes, too_long, too_slow
 from hubel.serving.limits import Refused
 from hubel.serving.lines import ARRIVED
 from hubel.serving.service import Service
@@ -40,10 +37,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
 }  # fmt: skip
 RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-JSON_RAW = [(b"content-type", JSON.encode()), *RAW]
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
-FORMS = (b"multipart/form-data", b"application/json")  # what FastAPI's route reads
 # Without a token: what watches the process, and the files of the two pages, which ask for the token and show it.
 OPEN = ("/healthz", "/readyz", "/", "/docs")
 FILES = ("/page/", "/docs/")
@@ -64,67 +59,26 @@ class Rules:
 
 
 class Door:
-    """app: FastAPI's   short: the batches behind each path that takes the short way"""
+    """app: FastAPI's   short: the batches behind each path that takes the short way
 
-    def __init__(self, app: App, service: Service, short: Mapping[str, Batcher], rules: Rules) -> None:
+    head: the headers of every answer in JSON, as they are written   count: an answer on the short way
+    """
+
+    head = b"".join(b"%b: %b\r\n" % line for line in ((b"content-type", JSON.encode()), *RAW))
+
+    def __init__(self, app: App, service: Service, short: Mapping[bytes, Batcher], rules: Rules) -> None:
         self.app, self.service, self.short, self.rules = app, service, short, rules
         self.limits, self.metrics = service.limits, service.metrics
-        self._count = self.metrics.answered("/v1/predictions, raw")
+        self.count = self.metrics.answered("/v1/predictions, raw")
         self._counts: dict[str, Callable[[int, float], None]] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """FastAPI, its answers with our headers, counted by route."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         begin = time.perf_counter()
         headers: Headers = dict(scope["headers"])
-        batcher = self.short.get(scope["path"])
-        if (
-            batcher is None
-            or scope["method"] != "POST"
-            or scope["query_string"]
-            or headers.get(b"content-type", b"").startswith(FORMS)
-            or (b"origin" in headers and self._origin(headers))
-        ):
-            await self._through(scope, receive, send, headers, begin)
-            return
-        status, head = 200, JSON_RAW
-        try:
-            self._check(scope, headers)
-            body = await self._body(headers, receive)
-            answer: bytes = await batcher.put(body, None, receive)
-        except Gone:
-            return
-        except HubelError as e:
-            status, answer, more = self._refused(e)
-            head = [*JSON_RAW, *more]
-        length = (b"content-length", str(len(answer)).encode())
-        await send({"type": "http.response.start", "status": status, "headers": [*head, length]})
-        await send({"type": "http.response.body", "body": answer})
-        self._count(status, time.perf_counter() - begin)
-
-    async def _body(self, headers: Headers, receive: Any) -> bytes:
-        """The picture. Raises Refused: 413 before more is read than may be, 408 where it does not come."""
-        check_length(headers.get(b"content-length"), self.limits)
-        parts, size, more = [], 0, True
-        try:
-            async with asyncio.timeout(self.limits.deadline):
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Gone(499, "gone", "the client has gone")
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if size > self.limits.body:
-                        raise too_long(self.limits)
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise too_slow(self.limits) from None
-        kind = headers.get(b"content-type", b"").partition(b";")[0].decode("latin-1")
-        return picture_bytes(parts[0] if len(parts) == 1 else b"".join(parts), kind)
-
-    async def _through(self, scope: Any, receive: Any, send: Any, headers: Headers, begin: float) -> None:
-        """The long way: FastAPI, its answers with our headers, counted by route."""
         told = 500
         shared = self._origin(headers)
         bare = scope["method"] == "HEAD"  # answered as GET is, without the body
@@ -143,13 +97,13 @@ class Door:
             await send(message)
 
         try:
-            self._check(scope, headers)
+            self.check(scope["method"], scope["path"], headers)
             if shared and scope["method"] == "OPTIONS":
                 await self._preflight(sending)
             else:
                 await self.app(scope, receive, sending)
         except HubelError as e:
-            status, answer, more = self._refused(e)
+            status, answer, more = self.refused(e)
             head = [(b"content-type", JSON.encode()), (b"content-length", str(len(answer)).encode()), *more]
             await sending({"type": "http.response.start", "status": status, "headers": head})
             await sending({"type": "http.response.body", "body": answer})
@@ -159,13 +113,14 @@ class Door:
                 self._counts[route] = self.metrics.answered(route)
             self._counts[route](told, time.perf_counter() - begin)
 
-    def _refused(self, e: HubelError) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    def refused(self, e: HubelError) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+        """The status, the body and further headers that tell of it; it is counted."""
         self.metrics.refused(e)
         more = e.headers.items() if isinstance(e, Refused) else ()
         head = [(name.lower().encode(), value.encode()) for name, value in more]
         return e.http_status, packed(None, e.http_status, str(e)), head
 
-    def _check(self, scope: Any, headers: Headers) -> None:
+    def check(self, method: str, path: str, headers: Headers) -> None:
         """Raises Refused: 421 for a name that is not ours, 403 for a stranger's page, 401 without the token."""
         rules = self.rules
         host = headers.get(b"host", b"").decode("latin-1")
@@ -178,7 +133,7 @@ class Door:
         origin = headers.get(b"origin", b"").decode("latin-1")
         if origin and origin not in rules.origins and urlsplit(origin).netloc != host:
             raise Refused(403, "origin", f"pages of {origin:.80} may not ask here; --cors allows a site")
-        path, asks_before = scope["path"], bool(origin) and scope["method"] == "OPTIONS"  # see _preflight
+        asks_before = bool(origin) and method == "OPTIONS"  # see _preflight
         if rules.token is None or asks_before or path in OPEN or path.startswith(FILES):
             return
         scheme, _, shown = headers.get(b"authorization", b"").partition(b" ")

@@ -73,7 +73,12 @@ async def _of_arguments(_: Request, e: Exception) -> Response:
 
 
 async def _bug(_: Request, e: Exception) -> Response:
-    return answer(None, 500, f"this is a mistake of the service ({type(e).__name__}); its log tells where")
+    return answer(None, 500, of_bug(e))
+
+
+def of_bug(e: BaseException) -> str:
+    """What is said of what nobody raised on purpose."""
+    return f"this is a mistake of the service ({type(e).__name__}); its log tells where"
 
 
 def _plain(value: Any) -> Any:

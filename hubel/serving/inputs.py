@@ -185,6 +185,12 @@ def too_long(limits: Limits) -> Refused:
     )
 
 
+def too_much_head(most: int) -> Refused:
+    return Refused(
+        431, "head", f"the request's first line and headers have more than {most:,} bytes; send fewer"
+    )
+
+
 def too_many(what: str, most: int) -> Refused:
     return Refused(413, "pictures", f"{what}, and {most} are the most at once; send the others by themselves")
 

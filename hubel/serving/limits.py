@@ -12,6 +12,7 @@ from hubel.errors import InputError
 class Limits:
     """Settings that keep one caller from taking the machine from all others."""
 
+    head: int = 64 << 10  # bytes of a request's first line and headers; browsers send some two thousand
     body: int = 32 << 20  # bytes of a request; a phone's largest photographs have about 20 MB
     pictures: int = 256  # in one request; more belong into several
     queue: int = 0  # pictures that wait at most; 0: as many as are answered in a quarter of a second

@@ -24,6 +24,7 @@ from uvicorn.supervisors import Multiprocess
 
 from hubel.errors import InputError
 from hubel.serving.limits import Limits
+from hubel.serving.wire import Connection
 
 # libuv takes one new connection of a listening handle per turn of the loop (since 1.46), and under overload a turn is
 # long: new clients would wait for seconds while the old ones are served. So many handles listen to the one socket.
@@ -176,7 +177,7 @@ def address_of(listening: socket.socket) -> str:
 
 def _config(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
-        app, factory=isinstance(app, str), workers=settings.workers, log_level="warning", access_log=False,
-        lifespan="off", proxy_headers=False, server_header=False, ws="none",
+        app, http=Connection, factory=isinstance(app, str), workers=settings.workers, log_level="error",
+        access_log=False, lifespan="off", proxy_headers=False, server_header=False, ws="none",
         timeout_graceful_shutdown=settings.grace,  # type: ignore[arg-type]  # it is waited for, and may have parts
     )  # fmt: skip
