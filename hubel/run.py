@@ -35,6 +35,7 @@ from hubel.data.records import Source, Task
 from hubel.devices import choose_device
 from hubel.errors import ArtifactError, HubelError, InputError, UnknownName
 from hubel.files import read_lines, write_atomically
+from hubel.memory import in_pieces
 from hubel.progress import Progress
 
 if TYPE_CHECKING:
@@ -298,19 +299,22 @@ class Run(Answering):
         device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
         found: np.ndarray | None = None
         self.model.eval()
-        step = at_once(self.preprocess.shape)
+
+        def pass_through(start: int, stop: int) -> None:
+            nonlocal found
+            chunk = np.array(inputs[start:stop])  # a copy: a cache on disk is read-only
+            x = torch.from_numpy(chunk).to(device)
+            x = x.float().div_(255) if chunk.dtype == np.uint8 else x.float()
+            if x.dim() == 4:
+                x = x.contiguous(memory_format=torch.channels_last)
+            y = part(x).float().cpu().numpy()
+            found = np.empty((len(inputs), *y.shape[1:]), np.float32) if found is None else found
+            found[start:stop] = y
+            if progress:
+                progress(stop, len(inputs))
+
         with torch.inference_mode():
-            for start in range(0, len(inputs), step):
-                chunk = np.array(inputs[start : start + step])  # a copy: a cache on disk is read-only
-                x = torch.from_numpy(chunk).to(device)
-                x = x.float().div_(255) if chunk.dtype == np.uint8 else x.float()
-                if x.dim() == 4:
-                    x = x.contiguous(memory_format=torch.channels_last)
-                y = part(x).float().cpu().numpy()
-                found = np.empty((len(inputs), *y.shape[1:]), np.float32) if found is None else found
-                found[start : start + step] = y
-                if progress:
-                    progress(min(start + step, len(inputs)), len(inputs))
+            in_pieces(len(inputs), at_once(self.preprocess.shape), pass_through)
         return np.empty((0, self.card.outputs), np.float32) if found is None else found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import hubel
 
 PACKAGE = Path(hubel.__file__).parent
-FLOORS = ["errors", "files", "progress", "devices", "shapes", "metrics"]
+FLOORS = ["errors", "files", "memory", "progress", "devices", "shapes", "metrics"]
 FLOORS += ["data", "zoo", "attacks", "replay", "verification", "run"]
 FLOORS += ["pretrained", "onnx", "export"]
 FLOORS += ["training", "evaluation", "explanation", "serving", "cli"]

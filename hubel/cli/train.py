@@ -15,7 +15,7 @@ import typer
 
 from hubel.cli import complete
 from hubel.cli.amounts import divided
-from hubel.errors import HubelError, InputError
+from hubel.errors import HubelError, InputError, MachineError
 from hubel.training.recipe import TRANSFER, Recipe
 
 if TYPE_CHECKING:
@@ -141,7 +141,13 @@ def _measured(folder: Path, quiet: bool) -> Evaluation:
     from hubel.evaluation.evaluate import evaluate
 
     with show.bar("testing", quiet=quiet) as bar:
-        return evaluate(folder, progress=bar.advance)
+        try:
+            return evaluate(folder, progress=bar.advance)
+        except MachineError as e:
+            named = shlex.quote(str(folder))
+            raise type(e)(
+                f"{e}. The trained network is in {folder}; measure it with: hubel evaluate {named}"
+            ) from e
 
 
 def _announce(job: Job) -> None:

@@ -27,6 +27,7 @@ class Engine(Protocol):
     prompt: whether a loss is known at once; a GPU is not waited for
     front: from x to the features that a frozen front makes of it; None where nothing is frozen, or no cut is possible
     behind: whether forward and examine are given these features, and not x
+    at_hand: what forward keeps for step; most of the memory
     """
 
     model: Pixels
@@ -34,6 +35,7 @@ class Engine(Protocol):
     prompt: bool
     front: Callable[[Tensor], Tensor] | None
     behind: bool
+    at_hand: Any
 
     def at_work(self) -> AbstractContextManager[Any]:
         """Inside, the processor is set as training wants it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import shlex
+import shutil
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from hubel import zoo
 from hubel.data import Dataset, Preprocess, Source, Split
 from hubel.data.feedback import joined, learnt_from
 from hubel.devices import choose_bf16, choose_device
-from hubel.errors import Diverged, InputError
+from hubel.errors import Diverged, InputError, MachineError
 from hubel.run import (
     FORMAT,
     SETTINGS,
@@ -256,7 +257,11 @@ class Job:
         return TorchEngine(self.card.wrap(network), recipe, **shared, device=device, bf16=bf16)
 
     def epochs(self, progress: Progress | None = None) -> Iterator[Epoch]:
-        """Learn, save, yield. Raises Diverged, Interrupted or StoppedEarly after what was learnt is saved."""
+        """Learn, save, yield. Raises Diverged, Interrupted or StoppedEarly after what was learnt is saved.
+
+        A disk or a memory that is full is a MachineError; what was saved before stays.
+        """
+        from hubel.training.fitting import fitting
         from hubel.training.keeping import Board
         from hubel.training.stopping import stopping
 
@@ -264,7 +269,11 @@ class Job:
         board = Board(self.folder) if self.tensorboard else None
         left = None if self.time_limit is None else self.time_limit - (time.monotonic() - self.began)
         try:
-            with self.trainer.engine.at_work(), stopping(self.trainer, left) as stopped:
+            with (
+                self.trainer.engine.at_work(),
+                stopping(self.trainer, left) as stopped,
+                fitting(self.trainer),
+            ):
                 try:
                     for epoch in () if keeper.enough else self.trainer.epochs(progress, saver.after_step):
                         if epoch.whole:  # a part of one is kept as weights, but is no line of the curves
@@ -285,6 +294,10 @@ class Job:
                 raise stopped.error(f"at step {self.trainer.step} of {self.trainer.steps}; {self._saved()}")
             keeper.save()
             self.checkpoints.end()
+        except MachineError as e:
+            if self.checkpoints.empty:
+                raise
+            raise type(e)(f"{e}. {self._kept()}") from e
         finally:
             self.checkpoints.let_go()
             if board:
@@ -292,8 +305,14 @@ class Job:
 
     def _saved(self) -> str:
         """What is left to do where a training has ended before its time."""
-        folder = shlex.quote(str(self.folder))
-        return f"what was learnt is saved in {self.folder}. Go on with: hubel train --resume {folder}"
+        return f"what was learnt is saved in {self.folder}. {self._resume()}"
+
+    def _kept(self) -> str:
+        """The same where the last steps could not be saved."""
+        return f"What was saved before is in {self.folder}. {self._resume()}"
+
+    def _resume(self) -> str:
+        return f"Go on with: hubel train --resume {shlex.quote(str(self.folder))}"
 
     def _left(self, epoch: int) -> str:
         return f"The last good weights (of epoch {epoch}) are in {self.folder}"
@@ -306,9 +325,9 @@ class Job:
         """Remove the folder if there is nothing in it but the settings."""
         self.checkpoints.let_go()
         left = {p.name for p in self.folder.iterdir()} if self.folder.is_dir() else set()
-        if left <= {SETTINGS, CHECKPOINT} and not self.resumed:
+        if left <= {SETTINGS, CHECKPOINT} and self.checkpoints.empty and not self.resumed:
+            shutil.rmtree(self.checkpoints.folder, ignore_errors=True)
             with contextlib.suppress(OSError):
-                self.checkpoints.end()
                 (self.folder / SETTINGS).unlink(missing_ok=True)
                 self.folder.rmdir()
 

@@ -21,6 +21,7 @@ from hubel.data import Split
 from hubel.data.augment import Augment, mirrored_first
 from hubel.data.batches import batches, steps_in
 from hubel.errors import Diverged
+from hubel.memory import in_pieces
 from hubel.run import at_once
 from hubel.training.adversarial import Adversary
 from hubel.training.engine import Engine, behind
@@ -190,13 +191,17 @@ class Trainer:
         if not count:
             return None, None
         total, right = 0.0, 0
+
+        def examine(start: int, stop: int) -> None:
+            nonlocal total, right
+            chosen = torch.arange(start, stop, device=self.val_inputs.device)
+            target = self.val_targets[chosen]
+            x = self.memories[1][chosen] if self.memories else self._ready(self.val_inputs[chosen])
+            loss, hits = self.engine.examine(x, target)
+            total, right = total + loss * len(target), right + hits
+
         with self.engine.kept():
-            step = at_once(self.val_inputs.shape[1:], EVALUATION_CHUNK)
-            for chosen in torch.arange(count, device=self.val_inputs.device).split(step):
-                target = self.val_targets[chosen]
-                x = self.memories[1][chosen] if self.memories else self._ready(self.val_inputs[chosen])
-                loss, hits = self.engine.examine(x, target)
-                total, right = total + loss * len(target), right + hits
+            in_pieces(count, at_once(self.val_inputs.shape[1:], EVALUATION_CHUNK), examine)
         return total / count, None if self.regress else right / count
 
     def _told(self, number: int, tally: _Tally, *, whole: bool) -> Epoch:
@@ -204,6 +209,8 @@ class Trainer:
         if not math.isfinite(loss):  # found late where each step is not waited for
             raise self._diverged(loss, number, self.lr)
         val_loss, val_accuracy = self.validate()
+        if val_loss is not None and not math.isfinite(val_loss):  # the last step may have gone too far
+            raise self._diverged(val_loss, number, self.lr, "validation loss")
         return Epoch(
             number, loss, None if self.regress else accuracy, val_loss, val_accuracy,
             self.lr, tally.seconds, tally.count / max(tally.seconds, 1e-9), whole,
@@ -219,9 +226,9 @@ class Trainer:
         self.engine.behind = found is not None
         return found
 
-    def _diverged(self, loss: float, epoch: int, lr: float) -> Diverged:
+    def _diverged(self, loss: float, epoch: int, lr: float, what: str = "loss") -> Diverged:
         return Diverged(
-            f"the loss became {loss} at step {self.step + 1} of {self.steps} (epoch {epoch}), "
+            f"the {what} became {loss} at step {self.step + 1} of {self.steps} (epoch {epoch}), "
             f"at learning rate {lr:.3g}. "
             f"Try a smaller --lr (say {self.recipe.lr / 10:.2g}), --clip 1, or --warmup 0.1"
         )

@@ -98,6 +98,7 @@ class NumpyEngine:
             self._put({**self.optimizer.step(self.program.parameters, slopes, lr), **found.buffers})
             if self.average:
                 self.average.update(self._state())
+        _let_go(found)
 
     def unfreeze(self) -> None:
         raise AssertionError("a recipe for NumPy freezes nothing")
@@ -119,8 +120,9 @@ class NumpyEngine:
         self.answering.parameters.update(self.program.parameters)
         self.answering.buffers.update(self.program.buffers)
         with np.errstate(all="ignore"):
-            pieces = (pixels[start : start + PIECE] for start in range(0, len(pixels), PIECE))
-            z = np.concatenate([self.answering.run(piece).output.value for piece in pieces])  # (N, K)
+            z = np.concatenate(
+                [self._answer(pixels[n : n + PIECE]) for n in range(0, len(pixels), PIECE)]
+            )  # (N, K)
             return float(self.loss(Tape().leaf(z), labels).value), self._right(z, labels)
 
     @torch.no_grad()
@@ -147,6 +149,12 @@ class NumpyEngine:
             self.average.values = behind(arrays, "average.")
             self.average.count = int(arrays["average_count"])
 
+    def _answer(self, pixels: Array) -> Array:
+        found = self.answering.run(pixels)
+        answer = found.output.value
+        _let_go(found)
+        return answer
+
     def _state(self) -> dict[str, Array]:
         return {**self.program.parameters, **self.program.buffers}
 
@@ -156,6 +164,11 @@ class NumpyEngine:
 
     def _right(self, z: Array, labels: Array) -> int:
         return 0 if self.regress else int((z.argmax(1) == labels).sum())
+
+
+def _let_go(found: Replay) -> None:
+    """A tape and its nodes hold each other: else their arrays would stay until Python looks for such circles."""
+    found.tape.nodes.clear()
 
 
 class Loss:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubel.errors import InputError
-from hubel.files import append_line, write_atomically
+from hubel.files import append_line, write_atomically, writing
 from hubel.run import HISTORY, TIMING
 from hubel.training.checkpoint import Checkpoints, Every, State, named
 from hubel.training.engine import behind
@@ -98,7 +98,8 @@ class Saver:
             if rows:
                 write_atomically(path, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
             else:
-                path.unlink(missing_ok=True)
+                with writing(path):
+                    path.unlink(missing_ok=True)
 
 
 def digest(*parts: Split) -> str:
