@@ -124,7 +124,7 @@ class Batcher:
         future: Waiting,
         receive: Receive | None = None,
     ) -> Entry:
-        """Have `future` told the answer. Raises Refused (503) where too many wait, and what decode does of a tiny one."""
+        """Have `future` told the answer. Raises Refused (503) where too many wait; tiny pictures are decoded here."""
         loop = future.get_loop()
         size = 1 if isinstance(content, bytes) else len(content)
         wait = self.depth + self.aside
