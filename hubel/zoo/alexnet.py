@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from hubel.errors import UnknownName
 from hubel.shapes import windowed
+from hubel.zoo.fresh import he
 from hubel.zoo.sizes import fitted, scaled
 
 INITS = ("he", "paper")
@@ -60,7 +61,7 @@ class AlexNet(nn.Module):
             nn.Linear(d, d), nn.ReLU(inplace=True),                                          # (N, 4096)
             nn.Linear(d, classes),
         )  # fmt: skip
-        _he(self)
+        he(self.modules())
         if init == "paper":
             self._as_in_section_5()
 
@@ -96,17 +97,10 @@ class AlexNetOWT(nn.Module):
             nn.Dropout(dropout), nn.Linear(e, e), nn.ReLU(True),                             # (N, 4096)
             nn.Linear(e, classes),
         )  # fmt: skip
-        _he(self)
+        he(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
-
-
-def _he(network: nn.Module) -> None:
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
 def _normalisation() -> nn.LocalResponseNorm:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from hubel.zoo.fresh import he
 from hubel.zoo.sizes import picture, scaled
 
 
@@ -54,11 +55,7 @@ class AlphaGoPolicy(nn.Module):
             if classes == rows * columns
             else nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps, classes))
         )  # fmt: skip
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+        he(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))

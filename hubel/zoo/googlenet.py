@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from hubel.shapes import windowed
 from hubel.zoo.convolution_unit import ConvUnit
+from hubel.zoo.fresh import he
 from hubel.zoo.sizes import fitted, scaled
 
 
@@ -152,11 +153,7 @@ class GoogLeNet(nn.Module):
         return nn.Identity() if self.norm else nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
 
     def _initialise(self) -> None:
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+        he(self.modules())
         for last in (self.fc, *(head.fc2 for head in (self.aux1, self.aux2) if head is not None)):
             nn.init.normal_(last.weight, std=0.01)
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from hubel.errors import InputError
 from hubel.shapes import windowed
 from hubel.zoo.convolution_unit import Branches, ConvUnit, row
+from hubel.zoo.fresh import he
 from hubel.zoo.inception_v3 import middle_cells
 from hubel.zoo.sizes import fitted, scaled
 
@@ -144,7 +145,7 @@ class InceptionV4(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.last_linear = nn.Linear(parts[-1].maps, classes)
-        _initialise(self)
+        he(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last_linear(self.dropout(self.avgpool(self.features(x)).flatten(1)))
@@ -235,7 +236,7 @@ class InceptionResNetV2(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.classif = nn.Linear(w(1536), classes)
-        _initialise(self)
+        he(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool_3a(self.conv2d_2b(self.conv2d_2a(self.conv2d_1a(x))))
@@ -252,11 +253,3 @@ def _checked(input: Sequence[int], blocks: Sequence[int]) -> tuple[int, int, int
     if len(blocks) != 3 or min(blocks) < 1:
         raise InputError(f"there are three kinds of modules, one or more of each, got blocks={tuple(blocks)}")
     return blocks[0], blocks[1], blocks[2]
-
-
-def _initialise(network: nn.Module) -> None:
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)

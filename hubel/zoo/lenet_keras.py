@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from hubel.shapes import windowed
+from hubel.zoo.fresh import glorot
 
 
 class LeNetKeras(nn.Module):
@@ -26,10 +27,7 @@ class LeNetKeras(nn.Module):
             nn.Linear(50 * h * w, 500), nn.ReLU(),
             nn.Linear(500, classes),
         )  # fmt: skip
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        glorot(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from hubel.zoo.fresh import glorot, he
 from hubel.zoo.oneline_sizes import Planned, plan
 
 RECTIFIERS = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU)
@@ -45,9 +46,9 @@ class OneLine(nn.Sequential):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 pending.append(module)
             elif isinstance(module, RECTIFIERS + SQUASHERS):
-                _initialise(pending, rectified=isinstance(module, RECTIFIERS))
+                (he if isinstance(module, RECTIFIERS) else glorot)(pending)
                 pending = []
-        _initialise(pending, rectified=False)
+        glorot(pending)
 
 
 def _made(planned: Planned) -> nn.Module:
@@ -60,14 +61,3 @@ def _made(planned: Planned) -> nn.Module:
         return nn.Sequential(*inside)
     made: nn.Module = getattr(nn, planned.type)(**planned.arguments)
     return made
-
-
-def _initialise(layers: Sequence[nn.Module], *, rectified: bool) -> None:
-    for layer in layers:
-        assert isinstance(layer, nn.Conv2d | nn.Linear)
-        if rectified:
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        else:
-            nn.init.xavier_uniform_(layer.weight)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from hubel.shapes import windowed
+from hubel.zoo.fresh import glorot
 from hubel.zoo.sizes import fitted, scaled
 
 COUNTS = (3, 4, 6, 3)  # blocks of stages 2 to 5
@@ -83,10 +84,7 @@ class ResNet50OfTheCourse(nn.Module):
         self.pool = nn.AvgPool2d(2)                                             # (N, 2048,  1,  1)
         self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(4 * maps[3] * rows * columns, classes))
         # fmt: on
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        glorot(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stage2(self.stage1(x))

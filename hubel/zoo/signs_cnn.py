@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from hubel.shapes import windowed
+from hubel.zoo.fresh import glorot
 from hubel.zoo.sizes import fitted
 
 
@@ -35,10 +36,7 @@ class SignsCNN(nn.Module):
             nn.ReLU(), nn.MaxPool2d(4, ceil_mode=True),                             # (N, 16,  2,  2)
         )  # fmt: skip
         self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(16 * rows * columns, classes))
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-        nn.init.zeros_(self.classifier[1].bias)  # type: ignore[arg-type]
+        glorot(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))

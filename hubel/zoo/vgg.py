@@ -17,6 +17,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from hubel.shapes import windowed
+from hubel.zoo.fresh import glorot
 from hubel.zoo.sizes import fitted, scaled
 
 
@@ -49,10 +50,7 @@ class VGG(nn.Module):
             nn.Linear(hidden, hidden), nn.ReLU(True), nn.Dropout(dropout),   # (N, 4096)
             nn.Linear(hidden, classes),
         )  # fmt: skip
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        glorot(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
