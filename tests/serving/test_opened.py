@@ -411,6 +411,11 @@ def test_pictures_that_are_not_square_and_rows_of_numbers_are_opened_too(client)
         ("lessons", {"sample": 1, "class": "1", "steps": "a,b"}, "steps must be a list of numbers"),
         ("lessons", {"sample": 1, "class": True}, "class must be a class"),
         ("explanations", {"sample": 1, "method": "tea leaves"}, "no method named 'tea leaves'"),
+        (
+            "explanations",
+            {"sample": 1, "class": "3", "contrast": "3"},
+            "the class is 3, and there is no evidence for it rather than for itself",
+        ),
         ("attacks", {"sample": 1, "eps": 2}, "eps must be a number from 0 to 1"),
         ("attacks", {"sample": 1, "method": "magic"}, "no attack named 'magic'"),
         (

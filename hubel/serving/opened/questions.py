@@ -37,13 +37,17 @@ def explained(
 ) -> dict[str, Any]:
     """label: whose evidence, the answer's where None   contrast: rather than which   layer: of Grad-CAM
 
-    heat is (H, W) float32 in units of the logit, of the picture's size.
+    heat is (H, W) float32 in units of the logit, of the picture's size. Raises InputError for a class against itself.
     """
     from hubel.explanation.attribution import attribute
 
     only_classes(opened.run)
     target = classes_named(opened.run, [label])[0] if label is not None else int(looked.logits.argmax())
     other = None if contrast is None else classes_named(opened.run, [contrast])[0]
+    if other == target:
+        name = opened.run.classes[target]
+        whose = f"the answer is {name}" if label is None else f"the class is {name}"
+        raise InputError(f"{whose}, and there is no evidence for it rather than for itself; contrast it with another class")
     with working(opened) as run:
         found = attribute(run, looked.x, method, target, layer=layer, contrast=other)
     heat = found.heat[0]

@@ -25,6 +25,7 @@ async function fetched(path, settings = {}) {
   if (found.status === 401) {
     if (token === used) await (asking ??= askForToken().finally(() => (asking = null)));
     if (token) return fetched(path, settings); // a wrong one is asked for again, until the box is put away
+    throw new Refused(401, t("noToken"));
   }
   return found;
 }

@@ -11,8 +11,9 @@ const FEW = 49; // numbers of a window that are written as a grid; of more the l
 const CHAIN = 4; // layers behind that are followed
 
 export class CellPanel {
-  constructor(root, begin) {
-    Object.assign(this, { root, begin, asked: 0 });
+  // begin(): shows an example   zoom(view, layer, map): opens a map large
+  constructor(root, begin, zoom) {
+    Object.assign(this, { root, begin, zoom, asked: 0 });
   }
 
   // samples: how many pictures there are to show one of
@@ -30,7 +31,7 @@ export class CellPanel {
     this.shown = { view, row, at, version: view.version };
     const cell = await this.fetched(view, row, at);
     if (asked !== this.asked) return;
-    this.root.replaceChildren(this.title(row, at), ...this.written(cell));
+    this.root.replaceChildren(this.title(view, row, at), ...this.written(cell));
     let last = row;
     for (let n = 0; n < CHAIN; n++) {
       const next = follower(view.rows, last);
@@ -51,9 +52,11 @@ export class CellPanel {
     return api.post(`${view.base}/cell`, { ...view.item.body, layer: row.name, index: at });
   }
 
-  title(row, [c, i, j]) {
+  title(view, row, [c, i, j]) {
     const one = row.maps[1] * row.maps[2] === 1;
-    return make("h3", {}, t(one ? "atNumber" : "at", { layer: row.name, map: c, row: i, column: j }));
+    const name = make("h3", {}, t(one ? "atNumber" : "at", { layer: row.name, map: c, row: i, column: j }));
+    const large = make("button", { type: "button", id: "enlarge", className: "quiet", onclick: () => this.zoom(view, row.name, c) }, t("enlarge"));
+    return make("div", { className: "named" }, name, ...(one ? [] : [large]));
   }
 
   written(cell) {

@@ -40,12 +40,15 @@ export function inkOn(value, most) {
   return 0.3 * (c & 255) + 0.59 * ((c >> 8) & 255) + 0.11 * ((c >> 16) & 255) > 140 ? "#16181d" : "#ffffff";
 }
 
+export const EDGE = 1; // pixels of the line around a tile: maps without anything in them would not be seen
+
 // How tiles of (h, w) cells lie on a canvas that is `room` wide.
 export function tiled([count, h, w], room, cell = cellSize(h, w)) {
   const gap = Math.max(h, w) === 1 ? 3 : 5;
-  const columns = Math.max(1, Math.min(count, Math.floor((room + gap) / (w * cell + gap))));
+  const columns = Math.max(1, Math.min(count, Math.floor((room + gap - 2 * EDGE) / (w * cell + gap))));
   const rows = Math.ceil(count / columns);
-  return { count, h, w, cell, gap, columns, width: columns * (w * cell + gap) - gap, height: rows * (h * cell + gap) - gap };
+  const along = (n, side) => n * (side * cell + gap) - gap + 2 * EDGE;
+  return { count, h, w, cell, gap, columns, width: along(columns, w), height: along(rows, h) };
 }
 
 export function cellSize(h, w) {
@@ -53,7 +56,7 @@ export function cellSize(h, w) {
   return side === 1 ? 16 : side <= 4 ? 13 : Math.max(1, Math.round(50 / side));
 }
 
-export const tileAt = (l, n) => [(n % l.columns) * (l.w * l.cell + l.gap), Math.floor(n / l.columns) * (l.h * l.cell + l.gap)];
+export const tileAt = (l, n) => [EDGE + (n % l.columns) * (l.w * l.cell + l.gap), EDGE + Math.floor(n / l.columns) * (l.h * l.cell + l.gap)];
 
 // Which cell lies at (x, y) of the canvas: [map, row, column]; null between tiles.
 export function cellAt(l, x, y) {
@@ -83,9 +86,11 @@ export function paintTiles(canvas, l, levels, low, high) {
     const value = low + (q / 255) * (high - low);
     of[q] = table[Math.round(HALF + HALF * (most > 0 ? value / most : 0))];
   }
-  const { h, w, cell, count } = l;
+  const { h, w, cell, count } = l, edge = dark() ? 0xff352c27 : 0xffe7e3e1;
   for (let n = 0; n < count; n++) {
-    const [left, top] = tileAt(l, n);
+    const [left, top] = tileAt(l, n), corner = (top - EDGE) * l.width + left - EDGE, [wide, high] = [w * cell + 2 * EDGE, h * cell + 2 * EDGE];
+    for (const line of [corner, corner + (high - 1) * l.width]) out.fill(edge, line, line + wide);
+    for (let i = 1; i < high - 1; i++) out[corner + i * l.width] = out[corner + i * l.width + wide - 1] = edge;
     for (let i = 0; i < h; i++) {
       const start = (top + i * cell) * l.width + left;
       for (let j = 0; j < w; j++) {
@@ -119,13 +124,20 @@ export function picture(values, [C, H, W], full = 255, canvas = document.createE
   return canvas;
 }
 
-// `from` enlarged onto a canvas: pixel by pixel where pixels are few, smoothly otherwise.
-export function enlarge(from, canvas, width, height) {
+// A picture that came, in no more pixels than the pad can show: photographs have fifty times that.
+export function reduced(image) {
+  const scale = 840 / Math.max(image.width, image.height);
+  if (scale >= 1) return image;
+  return enlarge(image, document.createElement("canvas"), Math.max(1, Math.round(image.width * scale)), Math.max(1, Math.round(image.height * scale)));
+}
+
+// `from` enlarged onto a canvas: pixel by pixel where pixels are few, smoothly otherwise. edge: left free around it
+export function enlarge(from, canvas, width, height, edge = 0) {
   const context = sized(canvas, width, height).getContext("2d");
   context.imageSmoothingEnabled = from.width > width || from.width > 100;
   context.imageSmoothingQuality = "high";
   context.clearRect(0, 0, width, height);
-  context.drawImage(from, 0, 0, width, height);
+  context.drawImage(from, edge, edge, width - 2 * edge, height - 2 * edge);
   return canvas;
 }
 

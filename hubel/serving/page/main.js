@@ -18,23 +18,27 @@ const page = { views: [], item: null, source: null, tab: "cell", truth: null };
 const view = () => page.views[0];
 const shared = { view, failed, use: usePixels };
 const panels = {
-  cell: new CellPanel(by("tab-cell"), example),
+  cell: new CellPanel(by("tab-cell"), example, zoomed),
   why: new Why(by("tab-why"), shared),
   change: new Change(by("tab-change"), shared),
   dream: new Dream(by("tab-dream"), shared),
   learn: new Lesson(by("tab-learn"), shared),
 };
 const pad = new Pad(by("pad"), by("pad-hint"), () => {
-  page.source = pad.empty ? null : { kind: "pad" };
-  page.truth = null;
+  onPad();
   changed();
 });
 
 // ---------------------------------------------------------------------------------------------- networks
 
-async function start() {
+function start() {
   wire();
   words();
+  meet();
+}
+
+async function meet() {
+  const waiting = busy();
   try {
     const [{ models, broken }, { kept }, first] = await Promise.all(["models", "feedback", "network"].map((what) => api.get(`/v1/${what}`)));
     page.kept = kept;
@@ -44,7 +48,10 @@ async function start() {
     await openModels({ [first.name]: first });
     for (const [name, why] of Object.entries(broken ?? {})) tell(`${name}: ${why}`);
   } catch (e) {
-    failed(e);
+    stumbled(e, meet);
+    status(e.message);
+  } finally {
+    waiting();
   }
 }
 
@@ -62,18 +69,15 @@ async function openModels(known = {}) {
     if (mine && one.task === "classify") bars(mine, one.classes, null);
     frame.prepend(title, ...(mine ? [mine] : []));
     by("networks").append(frame);
-    const made = new NetworkView(root, `/v1/models/${encodeURIComponent(one.name)}`, one, { pointed, chosen, zoomed, failed });
+    const made = new NetworkView(root, `/v1/models/${encodeURIComponent(one.name)}`, one, { pointed, chosen, zoomed, failed: stumbled });
     return Object.assign(made, { mine, close: () => (NetworkView.prototype.close.call(made), frame.remove()) });
   });
   const first = facts[0];
   if (page.name !== first.name) {
-    const early = !page.name && page.source; // drawn before the network was here
     page.name = first.name;
     pad.prepare(first);
-    if (!early) {
-      page.source = null;
-      pad.show(null);
-    }
+    if (pad.from?.source.kind === "sample") pad.from = null; // its number is another run's; its picture lies there
+    onPad();
     by("ink-colour").hidden = first.input[0] !== 3;
     by("row-form").hidden = first.kind === "picture";
     for (const part of ["pad-frame", "tools", "seen-row"]) by(part).hidden = first.kind !== "picture";
@@ -85,6 +89,13 @@ async function openModels(known = {}) {
 
 // ---------------------------------------------------------------------------------------------- the picture
 
+// What lies on the pad: a drawing, strokes over a picture included; or the picture as it came.
+function onPad() {
+  const from = pad.strokes.length ? null : pad.from;
+  page.source = pad.empty || (view() && view().facts.kind !== "picture") ? null : (from?.source ?? { kind: "pad" });
+  page.truth = from?.truth ?? null;
+}
+
 // What a network is asked about, in a form that the service takes; null where there is nothing.
 function bodyFor(facts, place) {
   const source = page.source;
@@ -95,7 +106,7 @@ function bodyFor(facts, place) {
     return view().item?.body && "sample" in view().item.body ? seenPixels() : view().item?.body;
   }
   if (source.kind === "row") return { row: source.numbers };
-  if (source.kind === "file" && !pad.strokes.length) return { image: source.data };
+  if (source.kind === "file") return { image: source.data };
   if (facts.ink && !pad.picture) {
     const [, H, W] = facts.input;
     const levels = normalised(pad.grey(), pad.height, pad.width, facts.ink, H, W);
@@ -118,6 +129,8 @@ function changed() {
 }
 
 const live = api.latest(async () => {
+  clearTimeout(trying);
+  const waiting = busy();
   try {
     for (const [place, one] of page.views.entries()) {
       const body = bodyFor(one.facts, place);
@@ -132,12 +145,16 @@ const live = api.latest(async () => {
       }
       if (one.mine && answer.probabilities) bars(one.mine, one.facts.classes, answer.probabilities);
     }
+    page.says = null;
     if (page.views.length > 1) compared();
+    say();
     showSeen();
     if (view().answer.class) askTruth(view().answer);
     settled();
   } catch (e) {
-    failed(e);
+    stumbled(e);
+  } finally {
+    waiting();
   }
 });
 
@@ -167,6 +184,8 @@ function nothing() {
   context.fillStyle = draw.dark() ? "#1c2027" : "#eceef1";
   context.fillRect(0, 0, by("seen").width, by("seen").height);
   by("seen-text").textContent = t("empty");
+  page.says = null;
+  pointed(null);
 }
 
 // body: known before the answer comes, where the drawing is normalised here
@@ -189,7 +208,7 @@ function showAnswer(answer) {
     return;
   }
   bars(by("bars"), classes, answer.probabilities, page.truth);
-  by("verdict").replaceChildren(make("b", {}, answer.class), make("span", {}, t("sure", { p: share(answer.p) })));
+  by("verdict").replaceChildren(make("b", { title: answer.class }, answer.class), make("span", {}, t("sure", { p: share(answer.p) })));
 }
 
 // Where the service keeps corrections, people may say what the picture really is.
@@ -214,34 +233,39 @@ function compared() {
   const [a, b] = page.views.map((one) => one.answer);
   if (!a?.class || !b?.class) return;
   const names = page.views.map((one) => one.facts.name);
-  status(a.class === b.class ? t("agree", { answer: a.class }) : t("disagree", { a: names[0], x: a.class, b: names[1], y: b.class }));
+  page.says = a.class === b.class ? t("agree", { answer: a.class }) : t("disagree", { a: names[0], x: a.class, b: names[1], y: b.class });
 }
 
 async function useFile(blob) {
+  if (view() && view().facts.kind !== "picture") return tell(t("numbersOnly"));
+  const waiting = busy();
   try {
-    const image = await createImageBitmap(blob);
     const data = await new Promise((done, fail) => {
       const reader = new FileReader();
       reader.onload = () => done(reader.result.split(",")[1]);
       reader.onerror = fail;
       reader.readAsDataURL(blob);
     });
-    page.source = { kind: "file", data };
-    page.truth = null;
-    pad.show(image);
-    changed();
-  } catch {
-    tell(t("notPicture"));
+    const image = await createImageBitmap(blob).then(draw.reduced, () => decoded(data));
+    pad.show(image, { source: { kind: "file", data } });
+  } catch (e) {
+    if (e.status === 415 || e.status === 422) tell(t("notPicture"));
+    else failed(e);
+  } finally {
+    waiting();
   }
+}
+
+// A picture that the browser does not read, as TIFF: as the network receives it, if the service reads it.
+async function decoded(data) {
+  const { layers } = await api.post(`${view()?.base ?? "/v1"}/maps`, { image: data, layers: ["input"] });
+  return draw.picture(api.numbers(layers[0]), layers[0].shape);
 }
 
 // sample: {id, label}; image: of the test set
 function useSample(sample, image) {
-  page.source = { kind: "sample", id: sample.id };
   const place = view().facts.classes.indexOf(sample.label);
-  page.truth = place < 0 ? null : place;
-  pad.show(image);
-  changed();
+  pad.show(image, { source: { kind: "sample", id: sample.id }, truth: place < 0 ? null : place });
 }
 
 // values: (C, H, W) in 0..255
@@ -275,8 +299,15 @@ function status(text) {
   by("status").textContent = text;
 }
 
+// The status line anew: of the cell that is pointed at, else of the one that was clicked, else what can be done.
+function say() {
+  const { views } = page;
+  (views.find((one) => one.pointing) ?? views.find((one) => one.pinned) ?? view())?.say();
+}
+
+// info: of a cell; null for none
 function pointed(info) {
-  status(info ? info.text : t("status"));
+  status(info ? info.text : (page.says ?? t(page.source ? "point" : "status")));
   const box = by("seen-box"), canvas = by("seen");
   box.hidden = !info?.box || !info.size;
   if (box.hidden) return;
@@ -308,16 +339,15 @@ async function zoomed(from, layer, map) {
       const found = await api.post(`${from.base}/maps`, { ...from.item.body, layers: [layer], ...(layer === "input" ? {} : { first: map, count: 1 }) });
       const [packed] = found.layers, [C, h, w] = packed.shape, levels = api.numbers(packed);
       if (layer === "input" && from.facts.kind === "picture") draw.enlarge(draw.picture(levels, [C, h, w]), canvas, 420, Math.round((420 * h) / w));
-      else draw.paintTiles(canvas, draw.tiled([1, h, w], 420, Math.max(1, Math.floor(420 / Math.max(h, w)))), levels, packed.low, packed.high);
+      else draw.paintTiles(canvas, draw.tiled([1, h, w], 420, Math.max(1, Math.floor(418 / Math.max(h, w)))), levels, packed.low, packed.high);
       text.textContent = t("range", { low: digits(packed.low), high: digits(packed.high) });
     }
     if (row.kernels) {
       const found = await api.get(`${from.base}/kernel?${new URLSearchParams({ layer, map })}`);
       const values = api.numbers(found), [n, u, v] = found.shape;
       const span = Math.max(Math.abs(found.low), Math.abs(found.high)), levels = Uint8Array.from(values, (x) => Math.round(127.5 + (127.5 * x) / span));
-      const painted = draw.paintTiles;
       const tiles = make("canvas");
-      painted(tiles, draw.tiled([Math.min(n, 256), u, v], 420, n === 1 ? 24 : Math.max(3, Math.round(24 / Math.max(u, v)))), levels, -span, span);
+      draw.paintTiles(tiles, draw.tiled([Math.min(n, 256), u, v], 420, n === 1 ? 24 : Math.max(3, Math.round(24 / Math.max(u, v)))), levels, -span, span);
       kernel.replaceChildren(make("p", { className: "small" }, t("kernelOf", { n, u, v }), found.bias === null ? "" : ` · ${t("bias")} ${digits(found.bias)}`), tiles);
     }
   } catch (e) {
@@ -357,7 +387,7 @@ function words() {
   translate();
   by("language").textContent = t("language");
   by("language").lang = spoken() === "zh" ? "en" : "zh-CN";
-  status(t("status"));
+  pointed(null);
   by("pad-hint").textContent = view()?.facts.ink ? t("hintInk") : t("hintPicture");
   by("tabs").replaceChildren(...TABS.map((name) => {
     const label = t(`tab${name[0].toUpperCase()}${name.slice(1)}`);
@@ -386,18 +416,34 @@ function failed(e) {
   if (e?.name !== "AbortError") tell(e?.message || String(e));
 }
 
+// What was asked is asked again in a while, if the service is away or has too much to do.
+let trying = 0;
+function stumbled(e, again = changed) {
+  failed(e);
+  clearTimeout(trying);
+  if (e.status === 0 || e.status === 503) trying = setTimeout(again, 2000);
+}
+
+// A thin bar while something takes more than a moment. -> to be called at its end
+let under = 0;
+function busy() {
+  under++;
+  const shown = setTimeout(() => document.body.classList.add("busy"), 300);
+  return () => {
+    clearTimeout(shown);
+    if (!--under) document.body.classList.remove("busy");
+  };
+}
+
 // ---------------------------------------------------------------------------------------------- wires
 
 function wire() {
   by("model").onchange = by("other").onchange = () => openModels().catch(failed);
-  by("undo").onclick = () => {
-    if (page.source?.kind !== "pad" && !pad.strokes.length) pad.clear();
-    else pad.undo();
-  };
+  by("undo").onclick = () => pad.undo();
   by("clear").onclick = () => pad.clear();
   by("ink-colour").oninput = (e) => (pad.colour = e.target.value);
   by("file-button").onclick = () => by("file").click();
-  by("file").onchange = (e) => {
+  by("file").onchange = by("photo").onchange = (e) => {
     if (e.target.files[0]) useFile(e.target.files[0]);
     e.target.value = "";
   };

@@ -22,8 +22,9 @@ export class NetworkView {
     this.all = this.rows.reduce((total, row) => total + row.maps.reduce((a, b) => a * b), 0) <= AT_ONCE;
     this.held = new Map(); // layer -> {version, first, shape, step, low, high, levels}
     this.version = 0;
-    this.cursor = null;
-    this.pinned = null;
+    this.cursor = null; // where the keyboard walks on from
+    this.pointing = null;
+    this.pinned = null; // clicked
     this.build();
   }
 
@@ -59,7 +60,7 @@ export class NetworkView {
     canvas.setAttribute("role", "application");
     const [C, h, w] = row.maps;
     canvas.setAttribute("aria-label", t("layerLabel", { layer: row.name, n: C, h, w }));
-    const light = element("canvas", { className: "light" });
+    const light = element("canvas", { className: "light", width: 0, height: 0 }); // sized when something lights up
     strip.append(canvas, light);
     const more = element("button", { type: "button", className: "more", hidden: true });
     more.onclick = () => this.expand(n);
@@ -96,7 +97,6 @@ export class NetworkView {
       const layout = draw.tiled(shape, room, input ? Math.max(1, Math.round(84 / shape[1])) : undefined);
       if (part.layout && ["columns", "count", "cell"].every((k) => part.layout[k] === layout[k])) return;
       part.layout = layout;
-      draw.sized(part.light, layout.width, layout.height);
       const C = this.rows[n].maps[0];
       part.more.hidden = n === 0 || (shape[0] === C && !part.whole);
       part.more.textContent = part.whole ? t("fewerMaps") : t("moreMaps", { n: number(C) });
@@ -115,14 +115,16 @@ export class NetworkView {
     draw.paintGraph(this.svg, this.graph, heights, step, this.root.clientHeight);
   }
 
+  // Far rows only take their room: a canvas that is painted costs memory, and large networks have hundreds.
   paint(n) {
     const part = this.parts[n], held = this.held.get(this.rows[n].name);
     if (!part.layout) return;
+    if (!part.near && !this.all) return draw.sized(part.canvas, part.layout.width, part.layout.height);
     if (!held) return draw.paintBlank(part.canvas, part.layout);
     const { shape } = this.shown(n);
     if (n === 0 && this.facts.kind === "picture") {
       const small = draw.picture(held.levels, held.shape);
-      return draw.enlarge(small, part.canvas, part.layout.width, part.layout.height);
+      return draw.enlarge(small, part.canvas, part.layout.width, part.layout.height, draw.EDGE);
     }
     if (held.shape[0] < shape[0]) return draw.paintBlank(part.canvas, part.layout);
     draw.paintTiles(part.canvas, part.layout, held.levels, held.low, held.high);
@@ -135,7 +137,11 @@ export class NetworkView {
   }
 
   came(seen) {
-    for (const one of seen) this.parts.find((part) => part.box === one.target).near = one.isIntersecting;
+    for (const one of seen) {
+      const n = this.parts.findIndex((part) => part.box === one.target);
+      this.parts[n].near = one.isIntersecting;
+      if (one.isIntersecting && !this.all) this.paint(n);
+    }
     if (this.item && this.missing().length) this.fill();
   }
 
@@ -195,7 +201,7 @@ export class NetworkView {
 
   forget() {
     this.version++;
-    this.item = null;
+    this.item = this.pointing = this.pinned = null;
     this.held.clear();
     this.repaint();
   }
@@ -217,14 +223,20 @@ export class NetworkView {
   }
 
   point(n, at) {
-    this.cursor = { n, at };
+    this.cursor = this.pointing = { n, at };
     this.light(n, at);
-    this.told.pointed(this.said(n, at));
+    this.say();
   }
 
   left() {
+    this.pointing = null;
     this.relight();
-    this.told.pointed(this.pinned ? this.said(this.pinned.n, this.pinned.at) : null);
+    this.say();
+  }
+
+  say() {
+    const found = this.pointing ?? this.pinned;
+    this.told.pointed(found && this.said(found.n, found.at));
   }
 
   clicked(n, e) {
@@ -278,12 +290,13 @@ export class NetworkView {
   }
 
   relight() {
-    if (this.pinned) this.light(this.pinned.n, this.pinned.at);
+    const found = this.pointing ?? this.pinned;
+    if (found) this.light(found.n, found.at);
     else this.dark();
   }
 
   dark() {
-    for (const part of this.parts) part.light.getContext("2d").clearRect(0, 0, part.light.width, part.light.height);
+    for (const { light } of this.parts) if (light.width) light.getContext("2d").clearRect(0, 0, light.width, light.height);
   }
 
   light(n, at) {
@@ -302,7 +315,7 @@ export class NetworkView {
   frame(n, [first, last], [top, bottom, left, right], kind) {
     const part = this.parts[n], l = part.layout;
     if (!l || bottom < top || right < left) return;
-    const context = part.light.getContext("2d"), { step } = this.shown(n);
+    const context = draw.sized(part.light, l.width, l.height).getContext("2d"), { step } = this.shown(n);
     const style = getComputedStyle(this.root);
     context.strokeStyle = style.getPropertyValue(kind === "cell" ? "--lit-cell" : "--lit");
     context.fillStyle = style.getPropertyValue("--lit-fill");

@@ -4,15 +4,16 @@ import { strokeWidth } from "./ink.js";
 
 const SIDE = 280;
 const PEN_STEP = 7; // of the pen that the arrow keys move, in pixels of the canvas
+const PAST = 60; // states that undo goes back to
 
 export class Pad {
   // changed(): something was drawn, undone or cleared
   constructor(canvas, hint, changed) {
-    Object.assign(this, { canvas, hint, changed, strokes: [], picture: null, now: null, pen: null, colour: "#202020" });
+    Object.assign(this, { canvas, hint, changed, strokes: [], picture: null, from: null, past: [], now: null, pen: null, colour: "#202020" });
     this.prepare({ input: [1, 1, 1], ink: null });
     canvas.onpointerdown = (e) => this.begin(e);
     canvas.onpointermove = (e) => this.move(e);
-    canvas.onpointerup = canvas.onpointercancel = () => this.end();
+    canvas.onpointerup = canvas.onpointercancel = (e) => e.pointerId === this.pointer && this.end();
     canvas.onkeydown = (e) => this.pressed(e);
     canvas.onkeyup = (e) => e.key === " " && this.end();
     canvas.onblur = () => {
@@ -23,9 +24,10 @@ export class Pad {
     canvas.style.touchAction = "none";
   }
 
-  // For another network: its shape, and whether it takes ink on black.
+  // For another network: its shape, and whether it takes ink on black. What was drawn stays.
   prepare({ input, ink }) {
     const [C, H, W] = input.length === 3 ? input : [1, 1, 1];
+    this.past = [];
     this.ink = ink;
     this.coloured = C === 3;
     this.width = SIDE;
@@ -40,24 +42,30 @@ export class Pad {
     return !this.strokes.length && !this.picture;
   }
 
-  show(image) {
-    this.strokes = [];
-    this.picture = image;
+  // image: lies on the pad from now on; null for nothing   from: what its owner knows of it; comes back with undo
+  show(image, from = null) {
+    this.keep();
+    Object.assign(this, { strokes: [], picture: image, from });
     this.paint();
+    this.changed();
+  }
+
+  // Before anything changes: what undo goes back to.
+  keep() {
+    this.past.push({ strokes: this.strokes, picture: this.picture, from: this.from });
+    if (this.past.length > PAST) this.past.shift();
   }
 
   undo() {
-    if (this.strokes.length) this.strokes.pop();
-    else this.picture = null;
+    if (!this.past.length) return;
+    this.end();
+    Object.assign(this, this.past.pop());
     this.paint();
     this.changed();
   }
 
   clear() {
-    this.strokes = [];
-    this.picture = null;
-    this.paint();
-    this.changed();
+    if (!this.empty) this.show(null);
   }
 
   place(e) {
@@ -65,8 +73,11 @@ export class Pad {
     return [((e.clientX - at.left) / at.width) * this.width, ((e.clientY - at.top) / at.height) * this.height];
   }
 
+  // One pointer at a time: a second finger would draw a line from the first one's place.
   begin(e) {
-    if (e.button) return;
+    if (e.button || this.now) return;
+    this.pointer = e.pointerId;
+    this.pen = null;
     try {
       this.canvas.setPointerCapture(e.pointerId);
     } catch {
@@ -76,14 +87,15 @@ export class Pad {
   }
 
   start(at) {
+    this.keep();
     this.now = { colour: this.coloured ? this.colour : null, points: [at] };
-    this.strokes.push(this.now);
+    this.strokes = [...this.strokes, this.now];
     this.paint();
     this.changed();
   }
 
   move(e) {
-    if (!this.now || this.pen) return;
+    if (!this.now || this.pen || e.pointerId !== this.pointer) return;
     const all = e.getCoalescedEvents?.() ?? [];
     for (const one of all.length ? all : [e]) this.now.points.push(this.place(one));
     this.paint();
@@ -143,7 +155,7 @@ export class Pad {
     context.lineCap = context.lineJoin = "round";
     context.lineWidth = this.line;
     for (const { colour, points } of this.strokes) {
-      context.strokeStyle = context.fillStyle = colour ?? (onBlack ? "#fff" : "#202020");
+      context.strokeStyle = (this.coloured && colour) || (onBlack ? "#fff" : "#202020");
       const [first, ...rest] = points;
       context.beginPath();
       context.moveTo(...first);
@@ -167,11 +179,12 @@ export class Pad {
     return Float32Array.from({ length: width * height }, (_, p) => data[4 * p] / 255);
   }
 
-  // What lies on the pad as a PNG in base64.
+  // What lies on the pad as a PNG in base64: a picture alone in its own size.
   png() {
-    const { width, height } = this;
+    const { width, height } = this.strokes.length ? this : this.picture;
     const canvas = Object.assign(document.createElement("canvas"), { width, height });
-    this.draw(canvas.getContext("2d"));
+    if (this.strokes.length) this.draw(canvas.getContext("2d"));
+    else canvas.getContext("2d").drawImage(this.picture, 0, 0);
     return canvas.toDataURL("image/png").split(",")[1];
   }
 }

@@ -1,7 +1,7 @@
 // The shelf of test pictures, with the network's worst mistakes first; and the camera.
 
 import * as api from "./api.js";
-import { by, make, options } from "./dom.js";
+import { by, make, options, wait } from "./dom.js";
 import { share, t } from "./i18n.js";
 
 const PAGE = 48;
@@ -15,11 +15,14 @@ export async function openShelf(view, use, failed) {
   let offset = 0;
 
   const load = async (begin) => {
-    if (begin === 0) body.replaceChildren();
+    if (begin === 0) wait(body, t("loading"));
     offset = begin;
     const asked = new URLSearchParams({ offset, limit: PAGE, ...(which.value ? { mistakes: true } : {}), ...(label.value ? { label: label.value } : {}) });
     const found = await api.get(`${view.base}/samples?${asked}`);
-    body.append(...found.samples.map((one) => thumb(one)));
+    const thumbs = found.samples.map((one) => thumb(one));
+    if (begin) body.append(...thumbs);
+    else if (found.total) body.replaceChildren(...thumbs);
+    else wait(body, t(which.value ? "noMistakes" : "noneHere"));
     more.hidden = offset + found.samples.length >= found.total;
     if (!begin) body.querySelector("button")?.focus();
   };
@@ -50,8 +53,10 @@ export async function openShelf(view, use, failed) {
   await again();
 }
 
+// Browsers lend the camera to pages of this machine or of https alone; elsewhere a phone's own camera takes the picture.
 export async function openCamera(use, tell) {
   const box = by("camera-box");
+  if (!navigator.mediaDevices) return by("photo").click();
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });

@@ -235,6 +235,9 @@ def test_what_is_no_picture_is_refused_in_words(page, tmp_path):
     one(page, "#file").send_keys(str(tmp_path / "notes.png"))
     assert until(page, "document.getElementById('toast').classList.contains('seen')")
     assert one(page, "#toast").text == "This is not a picture."
+    assert one(page, "#pad-hint").is_displayed()
+    (refusal,) = page.get_log("browser")  # Chromium itself notes that the service, which was asked, refused
+    assert "422" in refusal["message"]
 
 
 def test_the_shelf_shows_the_worst_mistakes_first(page, site, shot):
