@@ -90,8 +90,8 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
     """The rows of a .jsonl; a last line that was cut off is left out."""
     rows = []
     with contextlib.suppress(FileNotFoundError):
-        for line in file.read_text("utf-8").splitlines():
-            with contextlib.suppress(ValueError):
+        for line in file.read_text("utf-8", "replace").splitlines():
+            with contextlib.suppress(ValueError, RecursionError):
                 rows.append(json.loads(line))
     return rows
 

@@ -19,7 +19,6 @@ import json
 import math
 import os
 import sys
-import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,11 +28,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hubel import metrics
+from hubel import metrics, stored
 from hubel.data import Preprocess
+from hubel.data.pictures import printable
 from hubel.data.records import Source, Task
 from hubel.devices import choose_device
-from hubel.errors import ArtifactError, HubelError, InputError, UnknownName
+from hubel.errors import ArtifactError, InputError, UnknownName
 from hubel.files import read_lines, write_atomically
 from hubel.memory import in_pieces
 from hubel.progress import Progress
@@ -86,16 +86,21 @@ class Card:
 
     @staticmethod
     def from_json(text: str, where: Path) -> Card:
+        """Raises ArtifactError where a value is not of its kind, or the format is newer."""
         try:
-            stored = json.loads(text)
-            must_be_readable(stored["format"], where)
-            network = Network(stored["network"]["name"], stored["network"]["arguments"])
-            return Card(
-                stored["task"], tuple(stored["classes"]), stored["outputs"], network,
-                Preprocess.from_dict(stored["preprocess"]), stored["order"], stored["mirror"],
-            )  # fmt: skip
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
-            raise ArtifactError(f"the metadata of {where} is not a run's ({type(e).__name__}: {e})") from e
+            said = json.loads(text)
+            form = said["format"]
+        except (ValueError, KeyError, TypeError, RecursionError) as e:
+            raise ArtifactError(
+                f"the metadata of {where} is not a run's ({type(e).__name__}: {printable(str(e))[:100]})"
+            ) from e
+        must_be_readable(form, where)
+        told = stored.card(said, where)
+        network = Network(told["network"]["name"], told["network"]["arguments"])
+        return Card(
+            told["task"], told["classes"], told["outputs"], network,
+            Preprocess.from_dict(told["preprocess"]), told["order"], told["mirror"],
+        )  # fmt: skip
 
     def build(self) -> nn.Module:
         """The network, with fresh weights."""
@@ -231,11 +236,13 @@ class Run(Answering):
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        return read_lines(self.path / HISTORY)
+        return stored.rows(read_lines(self.path / HISTORY), self.path / HISTORY, ("epoch",))
 
     @property
     def timing(self) -> list[dict[str, Any]]:
-        return read_lines(self.path / TIMING)
+        return stored.rows(
+            read_lines(self.path / TIMING), self.path / TIMING, ("seconds", "images_per_second")
+        )
 
     @cached_property
     def _layers(self) -> tuple[Layer, ...]:
@@ -343,20 +350,22 @@ def load(path: str | Path, *, device: str = "cpu") -> Run:
             f"no run at {path}: {file} is not there. `hubel train DATA` makes one, in the folder runs/"
         )
     try:
-        with safe_open(file, framework="pt") as stored:
-            card = Card.from_json((stored.metadata() or {}).get("hubel", ""), file)
-            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
+        with safe_open(file, framework="pt") as opened:
+            card = Card.from_json((opened.metadata() or {}).get("hubel", ""), file)
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as e:
-        raise ArtifactError(f"{file} is not a model that can be read ({e})") from e
+        raise ArtifactError(f"{file} is not a model that can be read ({printable(str(e))})") from e
     try:
-        network = card.build()
+        with stored.no_larger_than({name: tuple(t.shape) for name, t in weights.items()}, file):
+            network = card.build()
         network.load_state_dict(weights, strict=True)
     except ArtifactError:
         raise
-    except (HubelError, RuntimeError, TypeError) as e:
+    except Exception as e:  # arguments that no network was made for: whatever its code then meets
         raise ArtifactError(
             f"the weights in {file} do not fit the network {card.network.name!r} that it names: {e}"
         ) from e
+    stored.check_reach(network, file)
     model = card.wrap(network).to(choose_device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Run(folder, card, model, read_settings(folder) if path.is_dir() else _settings_beside(folder))
 
@@ -384,14 +393,11 @@ def read_settings(folder: Path) -> dict[str, Any]:
     file = folder / SETTINGS
     if not file.is_file():
         return {}
-    try:
-        stored = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise ArtifactError(
-            f"{file} is damaged ({e}); the model itself can still be loaded: name its {MODEL}"
-        ) from e
-    must_be_readable(stored.get("format", FORMAT), file)
-    return stored
+    said = stored.toml(
+        file, lambda why: ArtifactError(f"{why}. The model itself can still be loaded: name its {MODEL}")
+    )
+    must_be_readable(said.get("format", FORMAT), file)
+    return stored.settings(said, file)
 
 
 def must_be_readable(form: Any, where: Path) -> None:

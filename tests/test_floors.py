@@ -9,7 +9,7 @@ import hubel
 
 PACKAGE = Path(hubel.__file__).parent
 FLOORS = ["errors", "files", "memory", "progress", "devices", "shapes", "metrics"]
-FLOORS += ["data", "zoo", "attacks", "replay", "verification", "run"]
+FLOORS += ["data", "zoo", "attacks", "replay", "verification", "stored", "run"]
 FLOORS += ["pretrained", "onnx", "export"]
 FLOORS += ["training", "evaluation", "explanation", "serving", "cli"]
 ALLOWED = ("replay", "verification", "training", "cli")  # who may import the definitions

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from hubel.data.download import cache_folder, fetch
+from hubel.data.npz import Npz
+from hubel.data.pictures import printable
 from hubel.data.published import Published
 from hubel.errors import ArtifactError, InputError, UnknownName
+from hubel.zoo import pth
 from hubel.zoo.public_weights import ARCHIVE, PUBLIC, PublicWeights
 
-# Where checkpoints keep the weights among other things, and what wrappers put in front of each name.
-NESTED = ("state_dict", "model", "model_state_dict", "net")
+# What wrappers put in front of each name.
 WRAPPERS = ("module.", "network.", "model.")
 
 
@@ -149,7 +149,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     kind = path.suffix.lower()
     if kind not in (".safetensors", ".npz", ".pth", ".pt", ".bin"):
         raise InputError(f"weights come as .safetensors, .pth, .pt, .bin or .npz, not as {path.name}")
-    read = {".safetensors": _safetensors, ".npz": arrays}.get(kind, _pickled)
+    read = {".safetensors": _safetensors, ".npz": arrays}.get(kind, pth.read)
     tensors = read(path)
     if not tensors:
         raise ArtifactError(f"{path} holds no tensors")
@@ -166,34 +166,21 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as e:
-        raise ArtifactError(f"{path} is not a safetensors file that can be read ({e})") from e
+        raise ArtifactError(f"{path} is not a safetensors file that can be read ({pth.short(e)})") from e
 
 
 def arrays(path: Path) -> dict[str, Tensor]:
     """The arrays of an .npz, none of which may be a pickle."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: torch.from_numpy(np.asarray(stored[name])) for name in stored.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as e:
-        raise ArtifactError(f"{path} is not an archive of arrays that can be read ({e})") from e
-
-
-def _pickled(path: Path) -> dict[str, Tensor]:
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as e:
-        raise ArtifactError(
-            f"{path} holds more than tensors, or is damaged: it is not opened, since that could run code in it. "
-            f"Ask its publisher for a safetensors file"
-        ) from e
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as e:
-        raise ArtifactError(f"{path} is not a PyTorch file that can be read ({e})") from e
-    for key in NESTED:
-        if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
-            stored = stored[key]
-    if not isinstance(stored, Mapping):
-        raise ArtifactError(f"{path} holds a {type(stored).__name__}, and not tensors by name")
-    return {str(name): value for name, value in stored.items() if isinstance(value, Tensor)}
+    stored = Npz(path, ArtifactError)
+    made = {}
+    for name in stored.keys:
+        array = stored.read(name)
+        if array.dtype.kind not in "fiub":
+            raise ArtifactError(
+                f"{path}: the array {printable(name)} is {array.dtype}, and weights are numbers"
+            )
+        made[name] = torch.from_numpy(np.ascontiguousarray(array, array.dtype.newbyteorder("=")))
+    return made
 
 
 # ---- other names for the same
@@ -240,6 +227,11 @@ def _quantised(arrays: dict[str, Tensor], network: nn.Module) -> _Converted:
             )
         except KeyError as e:
             raise ArtifactError(f"the archive has no {e.args[0]}, which its layer {number} needs") from e
+        if not _spreads(q, zero) or not _spreads(q, scale) or bias.ndim != 1:
+            raise ArtifactError(
+                f"the archive's layer {number} does not fit together: weights {tuple(q.shape)}, scale "
+                f"{tuple(scale.shape)}, zero {tuple(zero.shape)}, bias {tuple(bias.shape)}"
+            )
         w = (q.float() - zero) * scale
         made[f"{path}.weight"] = w.flatten(1) if isinstance(layer, nn.Linear) else w
         named[f"{path}.weight"] = f"{number}.weight_q"
@@ -255,6 +247,14 @@ def _quantised(arrays: dict[str, Tensor], network: nn.Module) -> _Converted:
         "weights if trained; to train all layers build the network with norm=False"
     )
     return _Converted(made, named, (note,) if folded else ())
+
+
+def _spreads(a: Tensor, b: Tensor) -> bool:
+    """Whether b can be spread over a: else their sum could be larger than both files' worth."""
+    try:
+        return torch.broadcast_shapes(a.shape, b.shape) == a.shape
+    except RuntimeError:
+        return False
 
 
 def _layers(network: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.BatchNorm2d | None]]:
@@ -352,7 +352,7 @@ def _labels(path: Path, outputs: int) -> tuple[str, ...]:
     file = path.parent / "labels.txt"
     if path.name != ARCHIVE or not file.is_file():
         return ()
-    lines = tuple(file.read_text("utf-8").splitlines())
+    lines = tuple(map(printable, file.read_text("utf-8", "replace").splitlines()))
     if len(lines) == outputs:
         return lines
     return lines[1:] if (len(lines), outputs) == (1001, 1000) else ()
