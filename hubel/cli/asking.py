@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hubel.data import Split
+    from hubel.data.records import Problem
     from hubel.explanation.finding import Finding, Items
     from hubel.run import Run
 
@@ -47,21 +48,20 @@ class Chosen:
 
     items: Items
     said: str
-    problems: list[dict[str, str]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 def asked_about(run: Run, needs: str, pictures: list[str], numbers: str | None, seed: int) -> Chosen:
     """The pictures that are named, or those numbers of the test part, or a spread of it; none where none is needed."""
+    from hubel.explanation.inside import must_bring_data
+
     if pictures and numbers is not None:
         raise InputError("name pictures, or numbers of the test part by --items: one of the two")
     if pictures:
         return _named(run, pictures)
     if numbers is None and needs != "picture":
         return Chosen(_none(run), "")
-    if "location" not in run.data:
-        raise InputError(
-            f"{run.network.name} with public weights brings no data: name pictures, or folders of them"
-        )
+    must_bring_data(run, "pictures, or folders of them")
     test = run.dataset().test
     if not len(test):
         raise InputError(f"{run.data['location']} has no test part: name pictures, or folders of them")
@@ -82,6 +82,7 @@ def _named(run: Run, pictures: list[str]) -> Chosen:
     """What can be read of them. A picture in a folder that is called like a class is taken to be of that class."""
     import numpy as np
 
+    from hubel.cli import left_out
     from hubel.cli.predict import items_for
     from hubel.explanation.finding import Items
 
@@ -91,9 +92,9 @@ def _named(run: Run, pictures: list[str]) -> Chosen:
             inputs.append(run.prepared(item))
             paths.append(path)
         except HubelError as e:
-            problems.append({"item": path, "reason": str(e).removeprefix(f"{path}: ")})
+            problems.append(left_out.problem(path, e))
     if not inputs:
-        raise InputError(f"nothing could be read: {problems[0]['item']}: {problems[0]['reason']}")
+        raise InputError(f"nothing could be read: {problems[0].item}: {problems[0].reason}")
     plain = [Path(path).name for path in paths]
     names = plain if len(set(plain)) == len(plain) else paths
     folders = [Path(path).parent.name for path in paths]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -79,9 +78,14 @@ class _Asked:
     out: Path | None
     json: bool
 
+    @property
+    def target(self) -> str | None:
+        """The class that is wanted, by its name."""
+        return None if self.attack.target is None else self.run.classes[self.attack.target]
+
     def pictures(self, named: list[str], numbers: str | None) -> None:
         """Each picture before and after, in a page."""
-        from hubel.cli import show
+        from hubel.cli import left_out, show
         from hubel.cli.asking import Kept, asked_about, short_name
         from hubel.explanation.attack import findings
         from hubel.explanation.finding import write
@@ -103,16 +107,14 @@ class _Asked:
                 "run": self.name,
                 "attack": vars(self.attack),
                 "findings": kept.dicts,
-                "problems": given.problems,
+                "problems": left_out.as_dicts(given.problems),
             }
             show.as_json(told | ({"page": str(page)} if page else {}))
             return
         self._print(kept.dicts)
         show.say(f"attack   {self.told()}")
         show.say(f"page     {page}")
-        for problem in given.problems:
-            said = {key: show.printable(text) for key, text in problem.items()}
-            sys.stderr.write(f"hubel: {said['item']} is left out: {said['reason']}\n")
+        left_out.tell(given.problems)
 
     def _print(self, rows: list[dict[str, Any]]) -> None:
         """A line a picture: what was answered, what is answered now, and the least change that flips it."""
@@ -148,13 +150,12 @@ class _Asked:
         from hubel.evaluation.evaluate import labelled, opened
         from hubel.explanation.attack import curve_finding
         from hubel.explanation.finding import write
+        from hubel.explanation.inside import must_bring_data
         from hubel.explanation.robustness import curve
         from hubel.files import new_folder
 
-        if place is None and "location" not in self.run.data:
-            raise InputError(
-                f"{self.run.network.name} with public weights brings no data: name pictures, or data with its classes"
-            )
+        if place is None:
+            must_bring_data(self.run, "pictures, or data with its classes")
         with show.bar("attacking", "items", quiet=self.json) as bar:
             given = opened(self.run, place, progress=bar.advance)
             labels = labelled(self.run, given)
@@ -176,7 +177,7 @@ class _Asked:
         if self.out is not None or not self.json:
             name = short_name(self.name)
             folder = new_folder(self.out, f"{name}-{self.attack.method}-curve", FOLDER)
-            finding = curve_finding(made, given.dataset.name, about)
+            finding = curve_finding(made, given.dataset.name, about, self.target)
             page = write([finding], folder, f"Robustness · {name}", about=about)
         if self.json:
             told = {"run": self.name, "data": given.dataset.name, "part": given.part, **made.to_dict()}
@@ -191,20 +192,19 @@ class _Asked:
         from hubel.cli import show
         from hubel.explanation.attack import amount
 
-        aimed = self.attack.target is not None
         size = "length" if self.attack.measure == "l2" else "eps"
         rows = []
         for level in made.levels:
             low, high = 100 * level.interval.low, 100 * level.interval.high
-            to = [show.percent(level.reached / level.n)] if level.reached is not None else []
+            to = [show.percent(level.met)] if self.target is not None else []
             shown = (
                 amount(level.size, self.attack.eps),
                 show.percent(level.accuracy),
                 f"{low:.2f} to {high:.2f}",
             )
             rows.append((*shown, f"{level.right:,}", *to))
-        name = f"says {self.run.classes[self.attack.target]}" if self.attack.target is not None else ""
-        columns = [size, "accuracy", "95 % interval", "right", *([name] if aimed else [])]
+        aimed = [f"says {self.target}"] if self.target is not None else []
+        columns = [size, "accuracy", "95 % interval", "right", *aimed]
         show.table(columns, rows, right=" ".join(c.replace(" ", "_") for c in columns) + " x_")
 
     def sizes(self, said: Sequence[float]) -> Sequence[float]:
@@ -225,7 +225,7 @@ class _Asked:
             case "deepfool":
                 return f"deepfool, at most {a.steps} steps over the nearest boundary"
         step = amount(a.step or 2.5 * a.eps / a.steps, a.eps)
-        towards = f" towards {self.run.classes[a.target]}" if a.target is not None else ""
+        towards = f" towards {self.target}" if self.target is not None else ""
         begun = "1 random beginning" if a.restarts == 1 else f"{a.restarts} random beginnings"
         return f"pgd{towards}, {eps}: {a.steps} steps of {step}, {begun}, seed {a.seed}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -39,7 +38,7 @@ def explain(
     json_: Annotated[bool, typer.Option("--json", help="Print numbers and arrays as JSON and nothing else; files only with --out.")] = False,
 ) -> None:  # fmt: skip
     """Show what a network sees in pictures, and what speaks for its answers."""
-    from hubel.cli import show
+    from hubel.cli import left_out, show
     from hubel.explanation import methods
     from hubel.explanation.finding import Question, write
     from hubel.files import must_be_free, new_folder
@@ -64,7 +63,7 @@ def explain(
     chosen = asked_about(given.run, methods.method(name).needs, pictures or [], items, seed)
     kept = Kept(arrays=json_)
     with show.bar(name, "steps", quiet=json_) as bar:
-        question = replace(question, progress=bar.advance)
+        question = replace(question, progress=bar.advance, say=bar.line)
         findings = kept.passing(methods.function(name)(given.run, chosen.items, question))
         first = list(islice(findings, 1))  # what is wrong shows here, before a folder is made
         page = None
@@ -81,15 +80,13 @@ def explain(
             "method": name,
             "items": answers,
             "findings": kept.dicts,
-            "problems": chosen.problems,
+            "problems": left_out.as_dicts(chosen.problems),
         }
         show.as_json(told | ({"page": str(page)} if page else {}))
         return
     _print(answers, kept)
     show.say(f"page     {page}")
-    for problem in chosen.problems:
-        said = {key: show.printable(text) for key, text in problem.items()}
-        sys.stderr.write(f"hubel: {said['item']} is left out: {said['reason']}\n")
+    left_out.tell(chosen.problems)
 
 
 def _usual(given: Found) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from hubel.cli.answering import Weights, found
 from hubel.errors import HubelError, InputError
 
 if TYPE_CHECKING:
+    from hubel.data.records import Problem
     from hubel.evaluation.fewshot import Prototypes
     from hubel.run import Run
 
@@ -64,17 +64,17 @@ def _classify(
 ) -> None:
     import numpy as np
 
-    from hubel.cli import show
+    from hubel.cli import left_out, show
     from hubel.cli.predict import items_for
     from hubel.evaluation.fewshot import units
 
     rows: list[dict[str, Any]] = []
-    problems: list[dict[str, str]] = []
+    problems: list[Problem] = []
     for name, item in items_for(run, query):
         try:
             features = run.features(np.stack([run.prepared(item)]), layer)
         except HubelError as e:
-            problems.append({"item": name, "reason": str(e).removeprefix(f"{name}: ")})
+            problems.append(left_out.problem(name, e))
             continue
         near = known.distances(units(features))[0]
         best = np.argsort(near, kind="stable")
@@ -82,12 +82,10 @@ def _classify(
         rows.append({"item": name, "answer": ranked[0]["class"], "distance": ranked[0]["distance"], "top": ranked[:top]})  # fmt: skip
     examples = dict(zip(known.classes, known.examples, strict=True))
     if json_:
-        show.as_json({"examples": examples, "predictions": rows, "problems": problems})
+        show.as_json({"examples": examples, "predictions": rows, "problems": left_out.as_dicts(problems)})
     else:
         _print(rows, examples)
-        for problem in problems:
-            said = {key: show.printable(text) for key, text in problem.items()}
-            sys.stderr.write(f"hubel: {said['item']} is left out: {said['reason']}\n")
+        left_out.tell(problems)
     if not rows:
         raise InputError("nothing could be read, so there is no answer")
 

@@ -14,6 +14,7 @@ from hubel.cli.answering import Device, Weights, found
 from hubel.errors import HubelError, InputError
 
 if TYPE_CHECKING:
+    from hubel.data.records import Problem
     from hubel.run import Answering, Prediction
 
 AT_ONCE = 256  # pictures decoded before they are answered: bounds the memory for a folder of any size
@@ -30,7 +31,7 @@ def predict(
     json_: Annotated[bool, typer.Option("--json", help="Print the answers as JSON and nothing else.")] = False,
 ) -> None:  # fmt: skip
     """Answer for pictures (or rows of numbers). What cannot be read is named; the others are answered all the same."""
-    from hubel.cli import show
+    from hubel.cli import left_out, show
 
     if top < 1:
         raise InputError(f"--top must be at least 1, got {top}")
@@ -47,15 +48,14 @@ def predict(
     if json_:
         listed = {
             "predictions": [_as_dict(p) for p in answers],
-            "problems": [{"item": i, "reason": r} for i, r in problems],
+            "problems": left_out.as_dicts(problems),
         }
         show.as_json({**listed, **({"features": written} if written else {})})
     else:
         _print(answers, top)
         if written:
             show.say(f"features {written['file']}: {features}, {show.shape(written['shape'])}")
-        for item, reason in problems:
-            sys.stderr.write(f"hubel: {show.printable(item)} is left out: {show.printable(reason)}\n")
+        left_out.tell(problems)
     if not said.items:
         raise InputError("nothing could be read, so there is no answer")
 
@@ -92,7 +92,7 @@ class _Answers:
     def __init__(self, run: Answering, top: int, layer: str | None, *, answering: bool = True) -> None:
         self.run, self.answering, self.top, self.layer = run, answering, top, layer
         self.items: list[str] = []  # that could be read
-        self.problems: list[tuple[str, str]] = []
+        self.problems: list[Problem] = []
         self.answers: list[Prediction] = []
         self.logits: list[Any] = []
         self.features: list[Any] = []
@@ -101,6 +101,7 @@ class _Answers:
         """Answer for some items; what cannot be read becomes a problem."""
         import numpy as np
 
+        from hubel.cli import left_out
         from hubel.run import Run
 
         names, inputs = [], []
@@ -109,7 +110,7 @@ class _Answers:
                 inputs.append(self.run.prepared(item))
                 names.append(name)
             except HubelError as e:
-                self.problems.append((name, str(e).removeprefix(f"{name}: ")))
+                self.problems.append(left_out.problem(name, e))
         if not inputs:
             return
         self.items += names

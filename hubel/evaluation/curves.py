@@ -211,11 +211,7 @@ def draw(axes: Axes, chart: Chart, *, last: bool) -> None:
         side.set_major_locator(FixedLocator([unplace(a, at) for at, _ in a.ticks]))
         side.set_major_formatter(FixedFormatter([text for _, text in a.ticks]))
         side.set_minor_locator(NullLocator())
-    axes.grid(axis="y", color=RULE)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=PALE, length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(PALE)
+    unframed(axes)
     if last:
         axes.set_xlabel("epoch", color=PALE)
     heights = apart([chart.y.place(c.values[-1]) for c in chart.curves], 0.075)
@@ -236,6 +232,15 @@ def draw(axes: Axes, chart: Chart, *, last: bool) -> None:
             color=colour, va="center", annotation_clip=False, parse_math=False,
             arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.7, "alpha": 0.6, "shrinkB": 3},
         )  # fmt: skip
+
+
+def unframed(axes: Any) -> None:
+    """Pale lines across and one below, no frame."""
+    axes.grid(axis="y", color=RULE)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=PALE, length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(PALE)
 
 
 def unplace(a: Axis, at: float) -> float:
@@ -263,15 +268,11 @@ def apart(heights: Sequence[float], least: float) -> list[float]:
 
 def page(found: Comparison) -> bytes:
     """One self-contained HTML file: the table, the pairs, the settings that differ, the curves."""
-    import jinja2
     from markupsafe import Markup
 
-    from hubel.evaluation.report import PAGE, duration, number, percent
+    from hubel.evaluation.report import PAGE, duration, number, percent, templates
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    environment = templates(PAGE)
     environment.filters |= {"percent": percent, "number": number, "duration": duration}
     svg = picture(found, "svg").decode() if charts(found.sides) else ""
     css = (PAGE / "report.css").read_text("utf-8")

@@ -57,14 +57,20 @@ def script_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _template() -> Any:
+def templates(folder: Path) -> Any:
+    """Jinja's environment for the pages in a folder: all is escaped, and a name that is not given is an error."""
     import jinja2
-    from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined,
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+
+
+def _template() -> Any:
+    from markupsafe import Markup
+
+    environment = templates(PAGE)
     environment.filters |= {"percent": percent, "number": number, "duration": duration, "shape": _shape}
     environment.globals |= {
         "css": Markup((PAGE / "report.css").read_text("utf-8")),  # noqa: S704 - our own file

@@ -162,22 +162,29 @@ def finding(run: Run, made: Changed, attack: Attack) -> Finding:
     )
 
 
-def curve_finding(found: Curve, name: str, about: str) -> Finding:
-    """The curve as a picture. name: of what was attacked"""
-    rows = found.to_dict()["levels"]
-    numbers = {f"accuracy at {amount(row['eps'], found.attack.eps)}": row["accuracy"] for row in rows}
-    image = framed(Image.open(io.BytesIO(drawn(found))).convert("RGB"), 12)
-    arrays = {key: np.array([row[key] for row in rows], np.float32) for key in ("eps", "accuracy")}
+def curve_finding(found: Curve, name: str, about: str, target: str | None = None) -> Finding:
+    """The curve as a picture. name: of what was attacked   target: the class that is wanted, by its name"""
+    eps = [amount(level.size, found.attack.eps) for level in found.levels]
+    shares = {"accuracy": [level.accuracy for level in found.levels]}
+    if target is not None:
+        shares[f"says {target}"] = [level.met for level in found.levels]
+    numbers = {f"{what} at {at}": y for what, ys in shares.items() for at, y in zip(eps, ys, strict=True)}
+    arrays = {"eps": [level.size for level in found.levels], **shares}
+    image = framed(Image.open(io.BytesIO(drawn(found, target))).convert("RGB"), 12)
     return Finding(
-        "robustness", f"Accuracy of {name} against {found.attack.method}", image, about, numbers, arrays
-    )
+        "robustness", f"Accuracy of {name} against {found.attack.method}", image, about, numbers,
+        {key: np.array(values, np.float32) for key, values in arrays.items()},
+    )  # fmt: skip
 
 
-def drawn(found: Curve) -> bytes:
-    """Accuracy against size with its 95 % interval, as a PNG. Equal curves give equal bytes."""
+def drawn(found: Curve, target: str | None = None) -> bytes:
+    """Accuracy against size with its 95 % interval, as a PNG. Equal curves give equal bytes.
+
+    target: with how many answer this class, dashed
+    """
     from matplotlib.figure import Figure
 
-    from hubel.evaluation.curves import COLOURS, PALE, RULE
+    from hubel.evaluation.curves import COLOURS, PALE, apart, unframed
     from hubel.evaluation.curves import INK as DARK
 
     sizes = [level.size for level in found.levels]
@@ -193,23 +200,25 @@ def drawn(found: Curve) -> bytes:
             f"{share:.1f}", (size, share), (0 if last else 6, 7), textcoords="offset points",
             ha="center" if last else "left", fontsize=9, color=DARK, annotation_clip=False,
         )  # fmt: skip
+    if target is not None:
+        met = [100 * level.met for level in found.levels]
+        axes.plot(sizes, met, "--", color=COLOURS[1], linewidth=2, marker="s", markersize=5, clip_on=False)
+        names = (("accuracy", shares[-1]), (f"says {target}", met[-1]))
+        heights = apart([end / 100 for _, end in names], 0.075)
+        for (name, end), height, colour in zip(names, heights, COLOURS, strict=False):
+            axes.annotate(
+                name, (sizes[-1], end), (1.03, height), textcoords="axes fraction", color=colour, va="center",
+                annotation_clip=False, parse_math=False,
+            )  # fmt: skip
     axes.set_ylim(0, 100)
     axes.set_xlim(0, max(sizes) or 1)
     axes.set_xticks(sizes, [amount(size, found.attack.eps) for size in sizes])
     unit = "length of the change" if found.attack.measure == "l2" else "eps, the largest change of a pixel"
     axes.set_xlabel(unit, color=PALE)
-    axes.set_title(
-        f"accuracy, %  ({found.attack.method}, n = {found.levels[0].n:,})",
-        loc="left",
-        fontsize=12,
-        color=DARK,
-        pad=18,
-    )
-    axes.grid(axis="y", color=RULE)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=PALE, length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(PALE)
+    what = "accuracy" if target is None else "answers"
+    said = f"{what}, %  ({found.attack.method}, n = {found.levels[0].n:,})"
+    axes.set_title(said, loc="left", fontsize=12, color=DARK, pad=18)
+    unframed(axes)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=120, metadata={"Software": "hubel"})
     return out.getvalue()

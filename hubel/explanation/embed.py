@@ -18,9 +18,9 @@ from PIL import Image
 
 from hubel.errors import InputError
 from hubel.evaluation import gallery
-from hubel.evaluation.report import script_json
+from hubel.evaluation.report import script_json, templates
 from hubel.explanation.finding import PAGE, Finding, Item, Items, Question, stacked
-from hubel.explanation.inside import Inside, asking
+from hubel.explanation.inside import Inside, asking, must_bring_data
 from hubel.run import Run
 
 MOST = 2000  # items; more are drawn from
@@ -62,6 +62,8 @@ def explain(run: Run, items: Sequence[Item], question: Question) -> Iterator[Fin
         classifies = question.answers and run.task == "classify"
         answers = run.answers(chosen.names, run.logits(chosen.inputs)) if classifies else []
     features = features.reshape(len(features), -1)
+    if question.say:
+        question.say(f"placing {len(features):,} items by t-SNE, which takes longest and cannot be counted")
     views = (by_pca(features, question.seed), by_tsne(features, question.seed))
     labels = [label or "" for label in chosen.labels]
     shown = labels if any(labels) else [a.answer for a in answers] or labels
@@ -95,10 +97,7 @@ def drawn(run: Run, items: Sequence[Item], seed: int) -> tuple[Items, str]:
     """The items, and what they are. Raises InputError where there are too few, or the run brings no data."""
     name = "items"
     if not len(items):
-        if "location" not in run.data:
-            raise InputError(
-                f"{run.network.name} with public weights brings no data: name folders of pictures"
-            )
+        must_bring_data(run, "folders of pictures")
         test = run.dataset().test
         labels = [run.classes[t] for t in test.targets] if run.classes else [None] * len(test)
         items, name = (
@@ -196,7 +195,6 @@ def html(
     items: Items, views: Sequence[View], groups: Sequence[Group], answers: Sequence[Any], wrong: np.ndarray
 ) -> str:
     """The views as dots that tell their item under the pointer or by the arrow keys, with a legend that filters."""
-    import jinja2
     from markupsafe import Markup
 
     group_of = np.empty(len(items), int)
@@ -212,10 +210,7 @@ def html(
                   for name, label, a in zip(items.names, items.labels, answers or [None] * len(items), strict=True)],
         "sprite": sheets and {"columns": gallery.COLUMNS, "each": gallery.PER_SHEET},
     }  # fmt: skip
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("embed.html.jinja").render(
+    return templates(PAGE).get_template("embed.html.jinja").render(
         data=Markup(script_json(data)),  # noqa: S704 - escaped there
         js=Markup((PAGE / "embed.js").read_text("utf-8")),  # noqa: S704 - our own file
         sheets=sheets, columns=gallery.COLUMNS, views=views,

@@ -6,7 +6,7 @@ import base64
 import io
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -17,6 +17,7 @@ import numpy as np
 from hubel.data.pictures import SUFFIXES
 from hubel.errors import InputError
 from hubel.files import make_folder, write_atomically
+from hubel.progress import Progress
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -82,6 +83,7 @@ class Question:
     contrast: evidence for the first rather than for the second   check: whether the evidence is tested
     seed: of whatever is drawn   progress: told (done, of) in long work
     answers: whether the network has its last layer; public weights may lack it
+    say: told in a line what begins where long work cannot be counted
     """
 
     layer: str | None = None
@@ -91,8 +93,9 @@ class Question:
     contrast: tuple[str, str] | None = None
     check: bool = False
     seed: int = 0
-    progress: Any = None
+    progress: Progress | None = None
     answers: bool = True
+    say: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -207,15 +210,12 @@ def told(value: Any) -> str:
 
 
 def _template() -> Any:
-    import jinja2
     from markupsafe import Markup
 
     from hubel.evaluation.report import PAGE as REPORT
+    from hubel.evaluation.report import templates
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    environment = templates(PAGE)
     css = (REPORT / "report.css").read_text("utf-8") + (PAGE / "findings.css").read_text("utf-8")
     environment.globals |= {
         "css": Markup(css),  # noqa: S704 - our own files

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from hubel.errors import InputError, UnknownName
 from hubel.run import Run
 from hubel.zoo.describe import Layer
 from hubel.zoo.parts import Parts
+
+if TYPE_CHECKING:
+    from hubel.explanation.finding import Question
 
 
 class Inside:
@@ -131,6 +135,17 @@ HOOKS = tuple(
     for kind in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     if hasattr(nn.Module(), kind)
 )
+
+
+def must_bring_data(run: Run, instead: str) -> None:
+    """Raises InputError for public weights, which come without data of their own. instead: what can be named"""
+    if "location" not in run.data:
+        raise InputError(f"{run.network.name} with public weights brings no data: name {instead}")
+
+
+def unasked(layer: Layer, question: Question) -> str:
+    """Why a question is about this layer, where it named none."""
+    return "" if question.layer is not None else f"{layer.name} is the last layer with maps. "
 
 
 def classes_named(run: Run, names: Sequence[str]) -> list[int]:

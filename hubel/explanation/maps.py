@@ -17,7 +17,7 @@ from hubel.errors import InputError
 from hubel.explanation import drawing
 from hubel.explanation.drawing import Scale, Tile
 from hubel.explanation.finding import Finding, Item, Question
-from hubel.explanation.inside import Inside, asking
+from hubel.explanation.inside import Inside, asking, unasked
 from hubel.run import Run
 from hubel.zoo.describe import Layer
 
@@ -87,7 +87,7 @@ def findings(run: Run, item: Item, found: Sequence[Sheet], question: Question) -
     """The sheets drawn under each other, as many as fit into one picture."""
     alone = len(found) == 1
     if question.map is not None:
-        yield single(item, found[0], question.map)
+        yield single(item, found[0], question.map, unasked(found[0].layer, question))
         return
     drawn = [(sheet, draw(sheet, None if alone else SHOWN)) for sheet in found]
     parts: list[list[tuple[Sheet, Image.Image]]] = [[]]
@@ -172,8 +172,8 @@ def grid(sheet: Sheet, shown: int, scale: Scale) -> Image.Image:
     return drawing.tiled(tiles, COLUMNS, gap=GAP, size=11)
 
 
-def single(item: Item, sheet: Sheet, place: int) -> Finding:
-    """One map, large, beside the picture."""
+def single(item: Item, sheet: Sheet, place: int, why: str) -> Finding:
+    """One map, large, beside the picture. why: it is of this layer"""
     values = sheet.maps[place]
     scale = Scale.of(sheet.maps)
     large = drawing.enlarged(drawing.heat_map(values, scale), ONE)
@@ -194,7 +194,7 @@ def single(item: Item, sheet: Sheet, place: int) -> Finding:
         drawing.framed(
             drawing.down([drawing.words(title, 18, bold=True), drawing.tiled(tiles, gap=20), bar], 14)
         ),
-        f"Largest in row {row}, column {column}: {drawing.number(numbers['max'])}.",
+        f"{why}Largest in row {row}, column {column}: {drawing.number(numbers['max'])}.",
         {**numbers, "dead": place in sheet.dead},
         {f"{sheet.layer.name}/{place}": values},
     )

@@ -18,7 +18,7 @@ from hubel.errors import InputError
 from hubel.explanation import drawing
 from hubel.explanation.drawing import Tile
 from hubel.explanation.finding import Finding, Item, Items, Question, floats, stacked
-from hubel.explanation.inside import Inside, asking
+from hubel.explanation.inside import Inside, asking, must_bring_data, unasked
 from hubel.run import Run, at_once
 from hubel.zoo.describe import Layer
 
@@ -81,7 +81,8 @@ def drawn(inside: Inside, items: Sequence[Item], question: Question) -> Finding:
     title = f"What excites {of} most"
     some = question.map is None and len(maps) < count
     left = f" The first {len(maps)} of {count:,} maps are shown, --map N shows any." if some else ""
-    said = f"The largest cells in {len(data):,} pictures ({where}), one of each picture. {seen(layer, run)}{left}"
+    cells = f"The largest cells in {len(data):,} pictures ({where}), one of each picture."
+    said = f"{unasked(layer, question)}{cells} {seen(layer, run)}{left}"
     head = [
         drawing.words(title, 18, bold=True),
         drawing.words(said, 13, drawing.FAINT, room=max(640, body.width)),
@@ -116,10 +117,7 @@ def chosen(inside: Inside, question: Question) -> Layer:
 
 def train_part(run: Run) -> tuple[Items, str]:
     """What the run learnt from, and how it is called. Raises InputError where it brings no data."""
-    if "location" not in run.data:
-        raise InputError(
-            f"{run.network.name} with public weights brings no data: name pictures, or folders of them"
-        )
+    must_bring_data(run, "pictures, or folders of them")
     train = run.dataset().train
     return Items(
         train.inputs, train.items, [None] * len(train)

@@ -6,6 +6,7 @@ both with pixels in 0..1. What an attack does not find may still be there: these
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -41,6 +42,11 @@ class Level:
     @property
     def accuracy(self) -> float:
         return self.right / self.n
+
+    @property
+    def met(self) -> float:
+        """The share that answers the target; NaN where there is none."""
+        return math.nan if self.reached is None else self.reached / self.n
 
     @property
     def interval(self) -> metrics.Interval:

@@ -161,6 +161,13 @@ def test_a_folder_that_is_taken_is_told_before_the_work(cli, run, tmp_path, monk
     assert said.code == 2 and "not empty: name another --out" in said.err
 
 
+def test_what_cannot_be_counted_is_said_when_it_begins(cli, run, tmp_path):
+    said = cli("explain", run, "--method", "embed", "--out", tmp_path / "out")
+    assert said.code == 0
+    assert said.err == "placing 359 items by t-SNE, which takes longest and cannot be counted\n"
+    assert cli("explain", run, "--method", "embed", "--json").err == ""
+
+
 def test_a_seed_begins_at_0(cli, run):
     said = cli("explain", run, "--seed", -1)
     assert said.code == 2 and "--seed begins at 0, got -1" in said.err

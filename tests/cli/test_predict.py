@@ -98,11 +98,14 @@ def test_what_cannot_be_read_is_named_and_the_others_are_answered(cli, trained, 
     files = (tmp_path / "broken.png", pictures / "1.png", tmp_path / "absent.png")
     said = cli("predict", trained["a"], *files)
     assert said.code == 0 and "1.png" in said.out
-    complaints = said.err.splitlines()
-    assert len(complaints) == 2 and all(line.startswith("hubel: ") for line in complaints)
-    assert "broken.png" in complaints[0] and "absent.png" in complaints[1] and "no such file" in complaints[1]
+    assert said.err.splitlines() == [  # each is named once
+        f"hubel: {files[0]} is left out: it is no picture, or damaged at its start (read are PNG, JPEG, WEBP, GIF, "
+        "BMP, TIFF, PPM)",
+        f"hubel: {files[2]} is left out: there is no such file",
+    ]
     problems = cli("predict", trained["a"], *files, "--json").json["problems"]
     assert [p["item"] for p in problems] == [str(files[0]), str(files[2])]
+    assert problems[1]["reason"] == "there is no such file"
 
 
 def test_where_nothing_can_be_read_it_fails(cli, trained, tmp_path):

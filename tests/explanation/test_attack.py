@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,21 @@ def test_the_curve_is_a_picture_and_numbers_and_the_same_each_time():
     assert finding.numbers["accuracy at 4/255"] == pytest.approx(0.6)
     np.testing.assert_allclose(finding.arrays["accuracy"], [1, 0.8, 0.6, 0.4, 0.2])
     assert drawn(found) == drawn(found)
+
+
+def test_the_curve_towards_a_class_shows_how_many_say_it():
+    attack = Attack("targeted", 0.3, target=1)
+    found = Curve(attack, tuple(Level(k / 10, 100 - 30 * k, 100, reached=20 * k) for k in range(4)))
+    finding = curve_finding(found, "signs", "about it", "a $b$ <c>")
+    assert finding.numbers["says a $b$ <c> at 0.2"] == pytest.approx(0.4)
+    assert finding.numbers["accuracy at 0.2"] == pytest.approx(0.4)
+    np.testing.assert_allclose(finding.arrays["says a $b$ <c>"], [0, 0.2, 0.4, 0.6])
+
+    def orange(picture: bytes) -> int:
+        r, g, b = np.moveaxis(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int), 2, 0)
+        return int(((r > 180) & (g < 130) & (b < 60)).sum())
+
+    assert orange(drawn(found, "b")) > 500 and orange(drawn(found)) == 0
 
 
 def test_sizes_are_told_as_they_were_asked_for():

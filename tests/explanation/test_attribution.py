@@ -11,18 +11,12 @@ import torch.nn.functional as F
 from explanation.by_hand import OneClass, linear, run_of
 from torch import nn
 
-import hubel
 from hubel.errors import InputError, MissingExtra, ShapeError, UnknownName
 from hubel.explanation.attribution import METHODS, attribute, explain
 from hubel.explanation.finding import Item, Question
 from hubel.explanation.heat import Output, asked, mean, windows
 from hubel.explanation.unrolled import GUIDED, RESCALED, unrolled
 from hubel.replay import replay
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return hubel.train("digits", out=tmp_path_factory.mktemp("runs") / "cnn", epochs=1, precision="fp32")
 
 
 @pytest.fixture

@@ -21,11 +21,6 @@ from hubel.replay import replay
 from hubel.shapes import Field
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return hubel.train("digits", out=tmp_path_factory.mktemp("runs") / "cnn", epochs=1, precision="fp32")
-
-
 @pytest.fixture
 def x(run):
     return run.dataset().test.inputs[:4].astype(np.float32) / 255

@@ -9,17 +9,11 @@ from explanation.by_hand import linear, run_of
 from scipy.stats import spearmanr
 from torch import nn
 
-import hubel
 from hubel.explanation import heat as heats
 from hubel.explanation.attribution import attribute, explain
 from hubel.explanation.evidence import _moved, blurred, curves, likeness_of, spoilt
 from hubel.explanation.finding import Item, Question
 from hubel.explanation.heat import Method
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return hubel.train("digits", out=tmp_path_factory.mktemp("runs") / "cnn", epochs=1, precision="fp32")
 
 
 @pytest.fixture

@@ -13,11 +13,6 @@ from hubel.explanation.inside import Inside, asking, classes_named, pixels
 from hubel.replay import replay
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return hubel.train("digits", out=tmp_path_factory.mktemp("runs") / "cnn", epochs=1, precision="fp32")
-
-
 @pytest.fixture
 def x(run):
     return torch.from_numpy(run.dataset().test.inputs[:3].copy()).float() / 255

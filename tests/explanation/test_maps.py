@@ -8,7 +8,6 @@ import torch
 from planted import planted
 from torch import nn
 
-import hubel
 from hubel.errors import InputError, UnknownName
 from hubel.explanation import maps
 from hubel.explanation.finding import Item, Question
@@ -16,11 +15,6 @@ from hubel.explanation.inside import Inside
 from hubel.replay import replay
 
 rng = np.random.default_rng(0)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return hubel.train("digits", out=tmp_path_factory.mktemp("runs") / "cnn", epochs=1, precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +114,8 @@ def test_a_single_map_is_shown_with_its_largest_cell():
     run = planted(network, (1, 9, 6))
     (found,) = ask(run, Item("made", x), layer="0", map=1)
     assert found.caption == "Largest in row 7, column 2: 1."
+    (same,) = ask(run, Item("made", x), map=1)
+    assert same.caption == "0 is the last layer with maps. Largest in row 7, column 2: 1."
     np.testing.assert_allclose(found.arrays["0/1"], 2 * x[0])
     with pytest.raises(InputError, match="the layer 0 has 2 maps, 0 to 1; there is no 2"):
         ask(run, Item("made", x), layer="0", map=2)

@@ -1,0 +1,33 @@
+"""Items that cannot be read: they are named, and the others are answered all the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from hubel.data.records import Problem
+from hubel.errors import HubelError
+
+
+def problem(item: str, error: HubelError) -> Problem:
+    """What is wrong with an item. Errors begin with its name, which is not said twice: 'it is no picture'."""
+    from hubel.data.pictures import printable
+
+    said, name = str(error), printable(item)
+    if said.startswith(f"{name} "):
+        return Problem(item, f"it {said.removeprefix(f'{name} ')}")
+    return Problem(item, said.removeprefix(f"{name}: "))
+
+
+def tell(problems: Iterable[Problem]) -> None:
+    """A line each on standard error."""
+    from hubel.data.pictures import printable
+
+    for one in problems:
+        sys.stderr.write(f"hubel: {printable(one.item)} is left out: {printable(one.reason)}\n")
+
+
+def as_dicts(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    """The same for JSON."""
+    return [asdict(one) for one in problems]
