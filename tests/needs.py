@@ -27,7 +27,8 @@ def data(name: str) -> Path:
 # Nothing that asks elsewhere by itself, so that what the page asks for is all there is to see.
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --lang=en-US"
+    "--disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --lang=en-US "
+    "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"  # a camera of its own, lent unasked
 )
 
 

@@ -1,7 +1,9 @@
-"""A browser, and the page of a service with four runs: ink on black twice, colour pictures, rows of numbers."""
+"""A browser, and the page of a service with four runs: ink on black twice, colour pictures, rows of numbers. And pages
+of services of their own, for what changes them: that keep corrections, that want a token, that go away."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import needs
 import numpy as np
 import pytest
 import torch
+from hands import resize
 from making import png, tree
 from online import on_line
 
@@ -16,6 +19,7 @@ import hubel
 from hubel.data import Preprocess
 from hubel.run import Card, Network, save_model
 from hubel.serving.app import make_app
+from hubel.serving.door import Rules
 from hubel.serving.service import open_service
 
 
@@ -40,8 +44,8 @@ def colour(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory, colour):
-    """The address of the page."""
+def runs(tmp_path_factory, colour) -> list[str]:
+    """digits, other, colour, points"""
     root = tmp_path_factory.mktemp("page-runs")
     for seed, name in enumerate(("digits", "other")):
         made = hubel.train(
@@ -49,10 +53,30 @@ def site(tmp_path_factory, colour):
         )
         hubel.evaluate(made)
     hubel.train("points", epochs=1, out=root / "points", precision="fp32")
-    places = [str(root / "digits"), str(root / "other"), colour, str(root / "points")]
-    service = open_service(places, engine="torch", threads=1)
+    return [str(root / "digits"), str(root / "other"), colour, str(root / "points")]
+
+
+@pytest.fixture(scope="session")
+def site(runs):
+    """The address of the page."""
+    service = open_service(runs, engine="torch", threads=1)
     with on_line(make_app(service)) as address:
         yield address
+
+
+@pytest.fixture
+def another(page, runs):
+    """another(rules=…, feedback=…): the page of a service of the digits run alone; its address."""
+    with contextlib.ExitStack() as services:
+
+        def opened(rules: Rules | None = None, **settings: str) -> str:
+            service = open_service(runs[:1], engine="torch", threads=1, **settings)
+            address = services.enter_context(on_line(make_app(service, rules)))
+            page.get(f"{address}/")
+            return address
+
+        yield opened
+        page.get("about:blank")  # asks nothing more of what goes away now
 
 
 @pytest.fixture
@@ -68,11 +92,6 @@ def page(chrome, site):
     chrome.get(f"{site}/")
     yield chrome
     assert chrome.get_log("browser") == []
-
-
-def resize(chrome, width, height, mobile=False):
-    said = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
-    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", said)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -11,104 +10,24 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from hands import (
+    CELL,
+    SEVEN,
+    all_of,
+    answered,
+    choose,
+    draw,
+    hover,
+    one,
+    pixels,
+    press,
+    ready,
+    resize,
+    tab_to,
+    until,
+)
 
 from hubel.serving import app
-
-CELL = "[data-layer='features.0'] canvas"
-
-
-def resize(page, width, height, mobile=False):
-    said = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
-    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", said)
-
-
-def one(page, css):
-    return page.find_element("css selector", css)
-
-
-def all_of(page, css):
-    return page.find_elements("css selector", css)
-
-
-def until(page, script, seconds=15):
-    """Wait until a piece of JavaScript is true; its value."""
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    return WebDriverWait(page, seconds, 0.03).until(lambda p: p.execute_script(f"return {script}"))
-
-
-def ready(page):
-    until(page, "document.querySelectorAll('.row').length > 5")
-    return page
-
-
-# The answer, once nothing has been asked for a while: while a stroke is drawn, answers follow one another.
-RESTING = """(() => {
-    const asked = performance.getEntriesByType("resource").length;
-    const answer = document.querySelector("#verdict b")?.textContent, state = asked + " " + answer;
-    if (window.seenState !== state) Object.assign(window, { seenState: state, seenAt: performance.now() });
-    return performance.now() - window.seenAt > 200 ? answer : null;
-})()"""
-
-
-def answered(page):
-    """The class that is answered."""
-    return until(page, RESTING, 30)
-
-
-def draw(page, *ways, at=(0.3, 0.25)):
-    """One stroke on the pad, from a place, by steps; all as shares of its side."""
-    from selenium.webdriver import ActionChains
-
-    pad = one(page, "#pad")
-    side = pad.size["width"]
-    chain = ActionChains(page, duration=10)
-    chain.move_to_element_with_offset(
-        pad, int((at[0] - 0.5) * side), int((at[1] - 0.5) * side)
-    ).click_and_hold()
-    for dx, dy in ways:
-        chain.move_by_offset(int(dx * side), int(dy * side))
-    chain.release().perform()
-
-
-SEVEN = ((0.4, 0), (-0.12, 0.3), (-0.1, 0.25))
-
-
-def press(page, *keys):
-    from selenium.webdriver import ActionChains
-    from selenium.webdriver.common.keys import Keys
-
-    chain = ActionChains(page)
-    for key in keys:
-        chain.send_keys(getattr(Keys, key, key))
-    chain.perform()
-
-
-def tab_to(page, css, most=60):
-    for _ in range(most):
-        if page.execute_script("return document.activeElement.matches(arguments[0])", css):
-            return
-        press(page, "TAB")
-    raise AssertionError(f"{css} is not reached by Tab")
-
-
-def choose(page, css, value):
-    from selenium.webdriver.support.ui import Select
-
-    Select(one(page, css)).select_by_value(value)
-
-
-def pixels(page, css):
-    """Whether a canvas shows something: its distinct colours."""
-    script = """
-        const seen = document.querySelector(arguments[0]), copy = document.createElement("canvas");
-        Object.assign(copy, { width: seen.width, height: seen.height });
-        const context = copy.getContext("2d", { willReadFrequently: true });
-        context.drawImage(seen, 0, 0);
-        return new Set(new Uint32Array(context.getImageData(0, 0, copy.width, copy.height).data.buffer)).size;
-    """
-    return page.execute_script(script, css)
-
 
 # ---- opening
 
@@ -161,130 +80,7 @@ def test_what_comes_moves_nothing(page):
     assert sum(page.execute_async_script(script)) < 0.1  # what is called good
 
 
-# ---- pictures in
-
-
-def test_a_stroke_changes_the_answer_and_every_map(page, shot):
-    ready(page)
-    assert all(pixels(page, f"[data-layer='{name}'] canvas") <= 2 for name in ("features.0", "features.4"))
-    draw(page, *SEVEN)
-    answered(page)
-    for row in all_of(page, ".row"):
-        assert pixels(page, f"[data-layer='{row.get_attribute('data-layer')}'] canvas") > 2
-    assert "scaled and centred" in one(page, "#seen-text").text
-    shares = [float(bar.text.strip("<> %")) for bar in all_of(page, "#bars .share")]
-    assert len(shares) == 10 and sum(shares) == pytest.approx(100, abs=1.5)
-    shot("drawn")
-
-
-def test_undo_and_clear(page):
-    ready(page)
-    draw(page, *SEVEN)
-    first = answered(page)
-    before = page.execute_script("return document.getElementById('pad').toDataURL()")
-    draw(page, (0.5, 0), at=(0.2, 0.9))
-    assert page.execute_script("return document.getElementById('pad').toDataURL()") != before
-    one(page, "#undo").click()
-    assert page.execute_script("return document.getElementById('pad').toDataURL()") == before
-    until(page, f"document.querySelector('#verdict b')?.textContent === '{first}'")
-    one(page, "#clear").click()
-    until(page, "!document.querySelector('#verdict b')")
-    assert one(page, "#pad-hint").is_displayed()
-
-
-def test_a_finger_draws(page):
-    ready(page)
-    at = one(page, "#pad").rect
-    spots = [(0.3, 0.3), (0.5, 0.3), (0.7, 0.3), (0.6, 0.6), (0.5, 0.85)]
-    points = [{"x": at["x"] + x * at["width"], "y": at["y"] + y * at["height"]} for x, y in spots]
-    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": points[:1]})
-    for point in points[1:]:
-        page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
-    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    answered(page)
-    assert page.execute_script("return scrollY") == 0
-
-
-def test_a_picture_is_dropped_pasted_and_opened(page, photograph, shot):
-    ready(page)
-    choose(page, "#model", "colour")
-    until(page, "document.querySelector('.title b').textContent === 'colour'")
-    script = """
-        const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));
-        const data = new DataTransfer();
-        data.items.add(new File([bytes], "photo.png", { type: "image/png" }));
-        const kind = arguments[1];
-        document.dispatchEvent(kind === "drop" ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
-            : new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
-    """
-    text = base64.b64encode(photograph.read_bytes()).decode()
-    for kind in ("drop", "paste"):
-        page.execute_script(script, text, kind)
-        answered(page)
-        assert pixels(page, "#pad") > 50
-        one(page, "#clear").click()
-        until(page, "!document.querySelector('#verdict b')")
-    one(page, "#file").send_keys(str(photograph))
-    answered(page)
-    shot("picture")
-
-
-def test_what_is_no_picture_is_refused_in_words(page, tmp_path):
-    ready(page)
-    (tmp_path / "notes.png").write_text("not a picture")
-    one(page, "#file").send_keys(str(tmp_path / "notes.png"))
-    assert until(page, "document.getElementById('toast').classList.contains('seen')")
-    assert one(page, "#toast").text == "This is not a picture."
-    assert one(page, "#pad-hint").is_displayed()
-    (refusal,) = page.get_log("browser")  # Chromium itself notes that the service, which was asked, refused
-    assert "422" in refusal["message"]
-
-
-def test_the_shelf_shows_the_worst_mistakes_first(page, site, shot):
-    ready(page)
-    worst = httpx.get(f"{site}/v1/samples?mistakes=true&limit=3").json()["data"]["samples"]
-    one(page, "#shelf-button").click()
-    until(page, "document.querySelectorAll('.thumbs img[src]').length > 2")
-    thumbs = all_of(page, ".thumbs button")
-    assert [thumb.get_attribute("title") for thumb in thumbs[:3]] == [sample["item"] for sample in worst]
-    shot("shelf")
-    thumbs[0].click()
-    assert answered(page) == worst[0]["answer"] != worst[0]["label"]
-    assert all_of(page, "dialog[open]") == []
-    assert one(page, "#bars .mark .name").text == worst[0]["label"]  # what it really is
-
-
-def test_a_network_on_numbers_is_asked_with_a_row(page, shot):
-    ready(page)
-    choose(page, "#model", "points")
-    until(page, "document.querySelector('.title b').textContent === 'points'")
-    assert not one(page, "#pad").is_displayed()
-    assert (
-        one(page, "[data-layer='input'] canvas").size["width"]
-        > one(page, "[data-layer='input'] canvas").size["height"]
-    )  # both numbers
-    one(page, "#row").send_keys("0.3, -0.2")
-    press(page, "ENTER")
-    answered(page)
-    row = all_of(page, ".row")[1].get_attribute("data-layer")
-    hover(page, f"[data-layer='{row}'] canvas", 6, 6).click().perform()
-    until(page, "document.querySelector('#tab-cell .agrees')")
-    shot("numbers")
-
-
 # ---- the network
-
-
-def hover(page, css, x, y):
-    """Point at a place of a canvas, given in its pixels."""
-    from selenium.webdriver import ActionChains
-
-    canvas = one(page, css)
-    page.execute_script("arguments[0].scrollIntoView({ block: 'center' })", canvas)
-    size = canvas.size
-    chain = ActionChains(page, duration=10)
-    chain.move_to_element_with_offset(canvas, int(x - size["width"] / 2), int(y - size["height"] / 2))
-    return chain
 
 
 def test_what_a_cell_sees_lights_up_and_leaves_again(page):
@@ -501,6 +297,23 @@ def test_dark_and_light(page, shot):
     shot("dark")
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1366, 650), (1440, 900)])
+def test_the_drawing_and_every_bar_of_ten_stand_in_sight_together(page, width, height, shot):
+    resize(page, width, height)
+    page.refresh()
+    ready(page)
+    draw(page, *SEVEN)
+    answered(page)
+    script = (
+        "return [...document.querySelectorAll(arguments[0])].map((e) => e.getBoundingClientRect().toJSON())"
+    )
+    found = page.execute_script(script, "#pad, #tools button, #seen, #bars .bar")
+    assert len(found) == 1 + 5 + 1 + 10
+    for at in found:
+        assert at["top"] >= 0 and at["bottom"] <= height and at["width"] > 0
+    shot(f"{width}x{height}")
+
+
 @pytest.mark.parametrize("width", [360, 768, 1280, 1920])
 def test_no_width_scrolls_the_page_sideways(page, width, shot):
     resize(page, width, 800, mobile=width < 500)
@@ -547,24 +360,6 @@ def test_the_keyboard_alone_draws_points_and_asks(page, shot):
     press(page, "ARROW_RIGHT")
     assert page.execute_script("return document.activeElement.id") == "pick-why"
     shot("keyboard")
-
-
-def test_an_error_of_the_service_is_told_in_words(page):
-    ready(page)
-    page.execute_cdp_cmd("Network.enable", {})
-    page.execute_cdp_cmd(
-        "Network.emulateNetworkConditions",
-        {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
-    )
-    try:
-        draw(page, *SEVEN)
-        until(page, "document.getElementById('toast').textContent.startsWith('The service does not answer')")
-    finally:
-        page.execute_cdp_cmd(
-            "Network.emulateNetworkConditions",
-            {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
-        )
-        page.get_log("browser")  # Chromium itself reports that it was offline
 
 
 def test_screenshots_are_kept_where_they_are_wanted(shot, tmp_path_factory, chrome):
