@@ -157,7 +157,7 @@ class Said(NamedTuple):
     err: str
 
 
-def hubel(*argv: object) -> Said:
+def command(*argv: object) -> Said:
     """The command line, in this process."""
     from hubel.cli.main import main
 
@@ -213,8 +213,13 @@ class Attempt:
         )
 
 
-def attempts(prepared: Path, root: Path, *argv: object) -> Iterator[Attempt]:
-    """The command, once for each of its calls and each reason, and each time in a fresh copy of `prepared` at `root`."""
+def attempts(
+    prepared: Path, root: Path, *argv: object, only: Callable[[Call], bool] = lambda _: True
+) -> Iterator[Attempt]:  # fmt: skip
+    """The command, once for each of its calls and each reason, and each time in a fresh copy of `prepared` at `root`.
+
+    only: whether a call is to be refused
+    """
 
     def once(disk: Disk) -> tuple[Said, dict[str, bytes], dict[str, bytes]]:
         shutil.rmtree(root, ignore_errors=True)
@@ -223,7 +228,7 @@ def attempts(prepared: Path, root: Path, *argv: object) -> Iterator[Attempt]:
         os.chdir(root)
         try:
             with disk.in_use():
-                said = hubel(*argv)
+                said = command(*argv)
         finally:
             os.chdir(was)
         return said, before, bytes_below(root)
@@ -236,4 +241,6 @@ def attempts(prepared: Path, root: Path, *argv: object) -> Iterator[Attempt]:
         for reason, lasting in ((errno.ENOSPC, True), (errno.EROFS, False)):
             if reason == errno.ENOSPC and call.what in ("unlink", "rmdir", "utime"):
                 continue  # these need no room
+            if not only(call):
+                continue
             yield Attempt(call, reason, *once(Disk(root, number, reason, lasting)))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faults import hubel
+from faults import command
 
 from hubel.errors import ArtifactError
 from hubel.evaluation.evaluate import evaluate, read_predictions
@@ -76,7 +76,7 @@ def test_every_command_takes_an_old_run(run, tmp_path, typed):
     shutil.copytree(run, tmp_path / "other")
     for name, path in {"RUN": run, "OTHER": tmp_path / "other", "FOLDER": tmp_path}.items():
         typed = typed.replace(name, str(path))
-    said = hubel(*typed.split())
+    said = command(*typed.split())
     assert said.code == 0 and "hubel: " not in said.err
 
 
@@ -88,16 +88,16 @@ def test_a_run_without_what_later_versions_wrote_is_read(run):
 
 
 @pytest.mark.parametrize(
-    "command", ["evaluate RUN", "describe RUN", "predict RUN x.png", "compare RUN RUN/../other"]
+    "typed", ["evaluate RUN", "describe RUN", "predict RUN x.png", "compare RUN RUN/../other"]
 )
 @pytest.mark.parametrize("newer", [with_card, with_settings], ids=["model", "settings"])
-def test_a_newer_run_is_told_from_a_damaged_one(run, tmp_path, command, newer):
+def test_a_newer_run_is_told_from_a_damaged_one(run, tmp_path, typed, newer):
     shutil.copytree(run, tmp_path / "other")
     if newer is with_card:
         with_card(run, format=FORMAT + 1, preprocess="as nobody knows today")
     else:
         with_settings(run, f"{FORMAT + 1}")
-    said = hubel(*command.replace("RUN", str(run)).split())
+    said = command(*typed.replace("RUN", str(run)).split())
     file = "model.safetensors" if newer is with_card else "run.toml"
     told = f"{run / file} has format {FORMAT + 1}, this version of hubel reads up to {FORMAT}: upgrade hubel"
     assert (said.code, said.out, said.err) == (3, "", f"hubel: {told}\n")

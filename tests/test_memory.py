@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from faults import hubel
+from faults import command
 
 from hubel.errors import OutOfMemory
 from hubel.memory import in_pieces, let_go, ran_out
@@ -98,7 +98,7 @@ def test_the_command_line_says_it_in_a_sentence(monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr("hubel.data.open_source", too_much)
-    said = hubel("data", "digits")
+    said = command("data", "digits")
     assert (
         said.code == 2 and said.out == "" and said.err.startswith("hubel: the memory is too small for this. ")
     )

@@ -14,7 +14,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from faults import Attempt, Disk, attempts, bytes_below
+from faults import Attempt, Disk, attempts, bytes_below, command
 from making import tree, zoo
 from PIL import Image
 
@@ -77,6 +77,77 @@ def test_no_write_fails_without_a_word_and_earlier_results_stay(place, tmp_path,
             assert fresh == set()
             assert {name: a.after[name] for name in a.before} == a.before
         assert a.before.keys() <= a.after.keys()
+
+
+# The settings of a training whose every write is met: states, curves, weights, results.
+SETTINGS = ["--network", "mlp", "--hidden", "8", "--epochs", "2", "--checkpoint-every", "epoch"]
+TRAIN = ["train", "digits", *SETTINGS, "--out", "run"]
+
+
+def assert_nothing_lost(a: Attempt, root: Path, whole: dict[str, bytes]) -> None:
+    """The file that was there is; what is left of the run goes on to the bytes of a training that met no fault."""
+    assert a.after["other"] == a.before["other"]
+    if not any(name.startswith("run/") for name in a.after):
+        return
+    was = Path.cwd()
+    os.chdir(root)
+    try:
+        said = command("train", "--resume", "run")
+    finally:
+        os.chdir(was)
+    assert said.code == 0, (a.call, said)
+    found = bytes_below(root)
+    for name in ("run/model.safetensors", "run/history.jsonl", "run/predictions.csv"):
+        assert found[name] == whole[name], (a.call, name)
+    if "What was saved before" in a.said.err:
+        assert "resumed  from step " in said.out
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A folder with one file, and every file of the training that meets no fault there."""
+    root = tmp_path_factory.mktemp("training")
+    tree(root / "prepared", {"other": b"of somebody else"})
+    for _ in attempts(root / "prepared", root / "work", *TRAIN):
+        break  # before it, the whole command was run once
+    shutil.rmtree(root / "work")
+    shutil.copytree(root / "prepared", root / "work")
+    process(*TRAIN, cwd=root / "work")
+    return root / "prepared", bytes_below(root / "work")
+
+
+@pytest.mark.slow
+def test_no_write_of_a_training_fails_without_a_word_and_what_is_left_goes_on(whole, tmp_path):
+    found = []
+    for a in attempts(whole[0], tmp_path / "work", *TRAIN):
+        assert a.complaint == ""
+        if a.said.code:
+            assert_nothing_lost(a, tmp_path / "work", whole[1])
+        found.append(a)
+    assert len({a.call.kind for a in found}) >= 30
+    assert {a.reason for a in refused(found)} == {FULL, READ_ONLY}
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("run.toml", ""),
+        ("history.jsonl", ""),
+        ("000000010.safetensors", ""),
+        ("000000020.safetensors", "What was saved before is in run. Go on with: hubel train --resume run"),
+        ("model.safetensors", "What was saved before is in run. Go on with: hubel train --resume run"),
+        ("predictions.csv", "The trained network is in run; measure it with: hubel evaluate run"),
+    ],
+)
+def test_a_training_says_what_is_left_of_it(whole, tmp_path, file, says):
+    """The same for a few files, and what the message leads to."""
+    for a in attempts(whole[0], tmp_path / "work", *TRAIN, only=lambda call: file in call.path):
+        assert a.complaint == "" and a.said.code == 2
+        assert a.said.err.rstrip().endswith(says)
+        assert any(name.startswith("run/") for name in a.after) == bool(says)
+        assert_nothing_lost(a, tmp_path / "work", whole[1])
+        return
+    raise AssertionError(f"no call has {file}")
 
 
 def test_a_fault_that_is_swallowed_would_be_seen(place, tmp_path):
@@ -219,8 +290,10 @@ def small(tmp_path):
         subprocess.run(["umount", folder], check=True)
 
 
-def process(*argv: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "hubel", *map(str, argv)], capture_output=True, text=True)
+def process(*argv: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hubel", *map(str, argv)], capture_output=True, text=True, cwd=cwd
+    )
 
 
 @pytest.mark.slow

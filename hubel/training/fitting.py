@@ -12,7 +12,7 @@ from hubel.memory import let_go, ran_out
 from hubel.training.loop import Trainer
 
 STEPS = 3  # the first leaves behind what the others have to live with
-SPARE = 1.25  # items that are tried for each that is named, as memory breaks into pieces over many steps
+SPARE = 1.5  # items that are tried for each that is named, as memory breaks into pieces over many steps
 
 
 @contextlib.contextmanager

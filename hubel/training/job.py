@@ -6,7 +6,6 @@ yields each Epoch, and saves as it goes; `run` is the result.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import shlex
 import shutil
@@ -25,7 +24,9 @@ from hubel.devices import choose_bf16, choose_device
 from hubel.errors import Diverged, InputError, MachineError
 from hubel.run import (
     FORMAT,
+    HISTORY,
     SETTINGS,
+    TIMING,
     Card,
     Network,
     Progress,
@@ -322,14 +323,11 @@ class Job:
         return load(self.folder)
 
     def abandon(self) -> None:
-        """Remove the folder if there is nothing in it but the settings."""
+        """Remove the folder if there is nothing in it from which anybody could go on: no weights and no state."""
         self.checkpoints.let_go()
         left = {p.name for p in self.folder.iterdir()} if self.folder.is_dir() else set()
-        if left <= {SETTINGS, CHECKPOINT} and self.checkpoints.empty and not self.resumed:
-            shutil.rmtree(self.checkpoints.folder, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                (self.folder / SETTINGS).unlink(missing_ok=True)
-                self.folder.rmdir()
+        if left <= {SETTINGS, CHECKPOINT, HISTORY, TIMING} and self.checkpoints.empty and not self.resumed:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _import_torch() -> None:
