@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,6 +59,8 @@ def found(
             f"use `hubel fewshot`, or train a layer on top with `hubel train DATA --weights {weights} --freeze backbone`"
         )
     if not quiet:
+        from hubel.cli import show
+
         for note in made.notes:
-            sys.stderr.write(f"note: {note}\n")
+            show.tell(f"note: {note}")
     return Found(made.run, made.answers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 
@@ -22,10 +21,10 @@ def problem(item: str, error: HubelError) -> Problem:
 
 def tell(problems: Iterable[Problem]) -> None:
     """A line each on standard error."""
-    from hubel.data.pictures import printable
+    from hubel.cli import show
 
     for one in problems:
-        sys.stderr.write(f"hubel: {printable(one.item)} is left out: {printable(one.reason)}\n")
+        show.tell(f"hubel: {one.item} is left out: {one.reason}")
 
 
 def as_dicts(problems: Iterable[Problem]) -> list[dict[str, str]]:

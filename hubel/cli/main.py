@@ -26,6 +26,7 @@ from hubel.memory import ran_out
 # words, which a test holds together: the modules themselves would take as long to read as all the rest of the help.
 COMMANDS = {
     "train": "Train a network on DATA, measure it on the test part, and write everything into one run folder.",
+    "launch": "Train in several processes on this machine, whose gradients are averaged; several machines: torchrun.",
     "evaluate": "Measure a trained network on its test part, or on other data, and write the predictions and a report.",
     "predict": "Answer for pictures (or rows of numbers). What cannot be read is named; the others are answered all the same.",
     "export": "Write a network to ONNX, from pixels 0..1 to logits; checked to answer as PyTorch does, or not written.",
@@ -167,10 +168,9 @@ def main() -> None:
 
 def complain(text: str) -> None:
     """The message on standard error, under our name; what might steer a terminal is taken out."""
-    from hubel.data.labels import printable
+    from hubel.cli import show
 
-    lines = "\n".join(map(printable, text.split("\n")))
-    sys.stderr.write(f"hubel: {lines}\n")
+    show.tell(f"hubel: {text}")
 
 
 if __name__ == "__main__":

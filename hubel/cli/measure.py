@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,9 +80,11 @@ def _list(json_: bool) -> None:
 
 
 def _tell_sample(seed: int, sample: Sample) -> None:
+    from hubel.cli import show
+
     memory = f", {sample.memory / 1e9:.2f} GB" if math.isfinite(sample.memory) else ""
     accuracy = 100 * sample.result["accuracy"]
-    sys.stderr.write(f"  seed {seed}: accuracy {accuracy:.2f} %, {sample.seconds:.1f} s{memory}\n")
+    show.tell(f"  seed {seed}: accuracy {accuracy:.2f} %, {sample.seconds:.1f} s{memory}")
 
 
 def _tell(figure: Figure) -> None:

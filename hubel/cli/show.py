@@ -1,4 +1,8 @@
-"""What the commands print with: one console, tables, and a progress bar that becomes plain lines where there is no terminal."""
+"""What the commands print with: one console, tables, and a progress bar that becomes plain lines where there is no terminal.
+
+The one way to the terminal: names of files and classes are somebody else's, and what might steer a terminal in them is
+written out here.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +39,27 @@ def say(text: str = "") -> None:
     sys.stdout.flush()
 
 
+def tell(text: str) -> None:
+    """A line, or several, to standard error."""
+    sys.stderr.write("\n".join(map(printable, text.split("\n"))) + "\n")
+    sys.stderr.flush()
+
+
 def as_json(value: Any) -> None:
-    """The result for programs; NaN, which JSON does not know, becomes null."""
-    json.dump(_plain(value), sys.stdout, ensure_ascii=False, indent=2, allow_nan=False)
-    sys.stdout.write("\n")
+    """The result for programs; NaN, which JSON does not know, becomes null. What no terminal should get is escaped."""
+    text = json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False)
+    sys.stdout.write("\n".join(map(_escaped, text.split("\n"))) + "\n")
+
+
+def _escaped(text: str) -> str:
+    """JSON that a terminal can be shown: 007F and what lies above it and steers is written as \\u007f."""
+    if text.isprintable():
+        return text
+    short = (
+        c if c.isprintable() else f"\\u{ord(c):04x}" if ord(c) < 1 << 16 else json.dumps(c)[1:-1]
+        for c in text
+    )
+    return "".join(short)
 
 
 def _plain(value: Any) -> Any:
@@ -63,7 +84,11 @@ def table(
     from rich.text import Text
 
     drawn = Table(
-        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, title_style="bold"
+        box=box.SIMPLE_HEAD,
+        title=Text(printable(title)) if title else None,
+        title_justify="left",
+        pad_edge=False,
+        title_style="bold",
     )
     to_the_right = (
         right.replace("_", " ").split(" ")
@@ -75,7 +100,8 @@ def table(
         # A short name is not broken in two.
         short = named or all(len(str(row[0])) <= NAME for row in rows)
         name = whole or (place == 0 and short)
-        drawn.add_column(column, justify=aligned, overflow="fold", no_wrap=name or aligned == "right")  # type: ignore[arg-type]
+        heading = Text(printable(column))
+        drawn.add_column(heading, justify=aligned, overflow="fold", no_wrap=name or aligned == "right")  # type: ignore[arg-type]
     for row in rows:
         drawn.add_row(*(Text(printable(str(cell))) for cell in row))
     made = console()
@@ -158,8 +184,7 @@ class Bar:
         if self.rich is not None:
             self.rich.console.print(printable(text), highlight=False, markup=False)
         else:
-            sys.stderr.write(printable(text) + "\n")
-            sys.stderr.flush()
+            tell(text)
 
 
 @contextmanager
@@ -171,6 +196,7 @@ def bar(what: str, unit: str = "items", *, quiet: bool = False) -> Iterator[Bar]
             made.silent = True
         yield made
         return
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -178,7 +204,7 @@ def bar(what: str, unit: str = "items", *, quiet: bool = False) -> Iterator[Bar]
         _Rate(), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console(stderr=True), transient=True, speed_estimate_period=5) as rich:
-        yield Bar(what, rich, unit)
+        yield Bar(escape(printable(what)), rich, unit)
 
 
 def _Rate() -> Any:  # noqa: N802 - a column type made where rich is imported

@@ -71,6 +71,9 @@ class Store:
             self._engine = sql.create_engine(url_of(place, make=make))
             if make:
                 self._table.metadata.create_all(self._engine)
+            if "corrections" in sql.inspect(self._engine).get_view_names():
+                # A view is a program: it could run for ever.
+                raise InputError(f"no feedback can be read from {shown(place)}: its corrections are no table")
             self.count()
         except ImportError as e:
             raise InputError(
@@ -108,11 +111,24 @@ class Store:
     def corrections(self) -> list[Correction]:
         """All, in the order in which they came."""
         c = self._table.c
-        with self._engine.connect() as open_:
-            rows = open_.execute(
-                self._sql.select(c.picture, c.label, c.answer, c.model, c.sample).order_by(c.id)
-            )
-            return [Correction(bytes(picture), *rest) for picture, *rest in rows]
+        found = []
+        try:
+            with self._engine.connect() as open_:
+                rows = open_.execute(
+                    self._sql.select(c.picture, c.label, c.answer, c.model, c.sample).order_by(c.id)
+                )
+                for number, row in enumerate(rows, 1):
+                    if not isinstance(row[0], bytes) or not all(isinstance(text, str) for text in row[1:]):
+                        raise ArtifactError(
+                            f"the feedback at {shown(self.place)} is damaged: its correction {number} is no picture "
+                            "with names"
+                        )
+                    found.append(Correction(*row))
+        except self._sql.exc.SQLAlchemyError as e:
+            raise ArtifactError(
+                f"the feedback at {shown(self.place)} cannot be read: {_first_line(e)}"
+            ) from e
+        return found
 
     def close(self) -> None:
         self._engine.dispose()

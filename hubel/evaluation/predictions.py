@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hubel import metrics
+from hubel.data import npy
 from hubel.errors import ArtifactError, InputError
 from hubel.files import write_together
 
@@ -239,15 +241,27 @@ def _check(z: np.ndarray, items: Sequence[str], classes: int) -> None:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """A CSV as RFC 4180 has it. Names stay what they are: a leading = is not defused; nobody could undo that.
-
-    File names that are not UTF-8 keep their bytes.
-    """
+    """A CSV as RFC 4180 has it, names defused. File names that are not UTF-8 keep their bytes."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([defused(cell) for cell in row] for row in rows)
     return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+# What a spreadsheet takes for the beginning of a formula, the wide forms as well; behind quotes that we put there.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*(e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
+
+
+def defused(cell: str) -> str:
+    """A name that a spreadsheet would run as a formula gets a quote in front, by which it is text. Numbers stay."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+
+
+def plain(cell: str) -> str:
+    """What was written as defused(cell): of each name exactly one text comes, so that it can be undone."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _read_table(path: Path, header: Sequence[str]) -> Iterable[tuple[int, list[str]]]:
@@ -264,7 +278,7 @@ def _read_table(path: Path, header: Sequence[str]) -> Iterable[tuple[int, list[s
                 if len(fields) != len(header):
                     raise ArtifactError(f"{where}: {len(fields)} fields instead of {len(header)}")
                 if rows.line_num > 1:
-                    yield rows.line_num, fields
+                    yield rows.line_num, [plain(field) for field in fields]
             if rows.line_num == 0:
                 raise ArtifactError(f"{path} is empty")
     except csv.Error as e:
@@ -277,9 +291,10 @@ def _read_probabilities(path: Path, shape: tuple[int, int]) -> np.ndarray | None
     if not path.exists():
         return None
     try:
-        probabilities = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as e:
-        raise ArtifactError(f"{path} is not an array of numbers: {e}") from None
+        with path.open("rb") as file:
+            probabilities = npy.read(file, path.stat().st_size, str(path), ArtifactError)
+    except OSError as e:
+        raise ArtifactError(f"cannot read {path}: {e.strerror}") from None
     if probabilities.shape != shape or probabilities.dtype != np.float32:
         raise ArtifactError(
             f"{path} holds {probabilities.shape} {probabilities.dtype}, but {CSV} says {shape} float32"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from hubel.data.pictures import printable
 from hubel.errors import ArtifactError, InputError, MissingExtra
+from hubel.onnx import trusted
 from hubel.progress import Progress
 from hubel.run import Answering, Card, at_once, floats
 
@@ -30,7 +33,16 @@ class OnnxModel(Answering):
         step = at_once(self.preprocess.shape)
         for start in range(0, len(inputs), step):
             chunk = floats(inputs[start : start + step])
-            (found[start : start + step],) = self.session.run(None, {self.given: chunk})
+            try:
+                (answer,) = self.session.run(None, {self.given: chunk})
+            except Exception as e:  # ONNX Runtime's errors have no base of their own
+                raise ArtifactError(f"ONNX Runtime cannot run {self.path} ({printable(str(e))[:200]})") from e
+            if answer.shape != (len(chunk), self.card.outputs):
+                raise ArtifactError(
+                    f"{self.path} is damaged: it answers {len(chunk)} items with {answer.shape}, where its card says "
+                    f"{(len(chunk), self.card.outputs)}"
+                )
+            found[start : start + step] = answer
             if progress:
                 progress(min(start + step, len(inputs)), len(inputs))
         return found
@@ -62,6 +74,7 @@ def opened(content: bytes, path: Path, threads: int = 0, *, blocked: bool = True
         import onnxruntime
     except ImportError as e:
         raise MissingExtra("onnxruntime", "onnx", "answering by an ONNX file") from e
+    trusted.check(content, path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = QUIET, threads
     if not blocked:
@@ -69,11 +82,28 @@ def opened(content: bytes, path: Path, threads: int = 0, *, blocked: bool = True
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as e:  # ONNX Runtime's errors have no base of their own
-        raise ArtifactError(f"{path} is not an ONNX file that ONNX Runtime can run ({e})") from e
+        raise ArtifactError(
+            f"{path} is not an ONNX file that ONNX Runtime can run ({printable(str(e))[:200]})"
+        ) from e
     told = session.get_modelmeta().custom_metadata_map
     if CARD not in told:
         raise ArtifactError(
             f"{path} does not say how pictures are prepared and what the classes are called: it was not written by "
             "`hubel export`"
         )
-    return OnnxModel(path, Card.from_json(told[CARD], path), session, json.loads(told.get(VERSIONS, "{}")))
+    card = Card.from_json(told[CARD], path)
+    takes = session.get_inputs()[0].shape[1:]
+    if list(takes) != list(card.preprocess.shape):
+        raise ArtifactError(
+            f"{path} is damaged: it takes {takes}, where its card says {card.preprocess.shape}"
+        )
+    return OnnxModel(path, card, session, _versions(told.get(VERSIONS, "{}")))
+
+
+def _versions(text: str) -> dict[str, str]:
+    """What wrote the file; nothing where that cannot be read, since no answer depends on it."""
+    with contextlib.suppress(ValueError, RecursionError):
+        said = json.loads(text)
+        if isinstance(said, dict):
+            return {str(name)[:100]: str(version)[:100] for name, version in said.items()}
+    return {}

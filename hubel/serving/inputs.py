@@ -59,7 +59,7 @@ class Asked:
         said = self.options.get(name, default)
         try:
             value = float(said)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
             value = float("nan")
         if isinstance(said, bool) or not low <= value <= high:
             raise Refused(

@@ -86,7 +86,7 @@ def test_what_a_file_has_not_is_told(cli, exported, picture, tmp_path):
     assert said.code == 2 and "is computed on the processor: leave out --device cuda" in said.err
     (tmp_path / "damaged.onnx").write_bytes(exported.read_bytes()[:3000])
     said = cli("predict", tmp_path / "damaged.onnx", picture)
-    assert said.code == 3 and "is not an ONNX file that ONNX Runtime can run" in said.err
+    assert said.code == 3 and "it is no ONNX file, or damaged" in said.err
     said = cli("evaluate", exported)
     assert said.code == 2 and "name the run that it was exported from" in said.err
 

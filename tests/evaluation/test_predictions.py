@@ -140,7 +140,7 @@ def test_a_table_that_ends_in_the_middle_of_a_name_is_noticed(tmp_path):
 def test_nothing_is_executed_when_probabilities_are_read(tmp_path):
     Predictions.from_logits(["a"], np.array([0]), np.zeros((1, 2)), ["k", "l"]).save(tmp_path)
     np.save(tmp_path / "probabilities.npy", np.array([[print, print]], dtype=object), allow_pickle=True)
-    with pytest.raises(ArtifactError, match="is not an array of numbers"):
+    with pytest.raises(ArtifactError, match="holds Python objects, which only a pickle can restore"):
         Predictions.load(tmp_path, ["k", "l"])
 
 
@@ -154,3 +154,52 @@ def test_values_come_back(tmp_path, columns):
     np.testing.assert_array_equal(back.answers, y)
     with pytest.raises(ArtifactError, match="line 1: the header"):
         Values.load(tmp_path, columns + 1)
+
+
+FORMULAS = [
+    "=1+2",
+    "+x",
+    "-2+3+cmd|' /C calc'!A0",
+    "@SUM(A1)",
+    "\tx",
+    "\rx",
+    "＝1",
+    "'=1",
+    "''=1",
+    "'",
+    "'x",
+    "'-1",
+    "-",
+    "-1 ",
+]
+
+
+def test_no_name_begins_a_formula_and_all_come_back(tmp_path):
+    """A spreadsheet runs what begins so; behind a quote it is text. Numbers, as the label -1, are no formulas."""
+    classes = [*FORMULAS, "-1", "+2.5", "1e-5"]
+    n = len(classes)
+    logits = np.eye(n, dtype=np.float32) * 9
+    Predictions.from_logits(classes, np.arange(n), logits, classes).save(tmp_path)
+    with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    dangerous = [c for c in cells if c[:1] in tuple("=+-@\t\r＝") and c]
+    assert set(dangerous) == {"-1", "+2.5"}
+    back = Predictions.load(tmp_path, classes)
+    assert list(back.items) == classes
+    assert back.labels.tolist() == back.answers.tolist() == list(range(n))
+
+
+def test_a_table_of_probabilities_is_believed_only_by_its_size(tmp_path):
+    """A header of 128 bytes that declares 80 GB; and a zip, which numpy.load would take for another kind of file."""
+    Predictions.from_logits(["a"], np.array([0]), np.zeros((1, 2)), ["k", "l"]).save(tmp_path)
+    file = tmp_path / "probabilities.npy"
+    sound = file.read_bytes()
+    file.write_bytes(sound.replace(b"(1, 2)", b"(10_000_000, 2_000)", 1)[: len(sound)])
+    with pytest.raises(ArtifactError, match=r"probabilities\.npy is damaged|needs 80,000,000,000 bytes"):
+        Predictions.load(tmp_path, ["k", "l"])
+    np.savez(file.with_suffix(".npz"), np.zeros((1, 2), np.float32))
+    file.write_bytes(file.with_suffix(".npz").read_bytes())
+    with pytest.raises(
+        ArtifactError, match=r"probabilities\.npy is damaged: the magic string is not correct"
+    ):
+        Predictions.load(tmp_path, ["k", "l"])
