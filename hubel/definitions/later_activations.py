@@ -11,6 +11,7 @@ import numpy as np
 
 from hubel.definitions.activations import sigmoid
 from hubel.definitions.arithmetic import summed_to
+from hubel.definitions.error_function import erfc
 from hubel.definitions.errors import ShapeError
 from hubel.definitions.windows import Array
 
@@ -133,12 +134,8 @@ def hardswish_backward(dy: Array, x: Array) -> tuple[Array]:
 
 
 def _phi(x: Array) -> Array:
-    """(1 + erf(x / sqrt 2)) / 2, as erfc(-x / sqrt 2) / 2, which keeps its digits where Phi is small.
-
-    NumPy has no erf; the standard library's is right to the last digit and takes a call per number.
-    """
-    values = [math.erfc(v) for v in np.ravel(x * -math.sqrt(0.5)).tolist()]
-    return (np.array(values).reshape(x.shape) / 2).astype(x.dtype)
+    """(1 + erf(x / sqrt 2)) / 2, as erfc(-x / sqrt 2) / 2, which keeps its digits where Phi is small."""
+    return (erfc(x * -math.sqrt(0.5)) / 2).astype(x.dtype)
 
 
 def _per_channel(x: Array, slope: Array) -> Array:

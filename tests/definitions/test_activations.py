@@ -12,6 +12,7 @@ from oracle import assert_matches, assert_slopes
 from torch.nn import functional as F
 
 import hubel.definitions as d
+from hubel.definitions.error_function import NODES, erfc
 
 rng = np.random.default_rng(11)
 X = 3 * rng.standard_normal((2, 3, 5))
@@ -187,6 +188,27 @@ def test_smooth_and_hard_are_of_one_kin():
     np.testing.assert_array_equal(d.prelu(X, np.array([0.01])), d.leaky_relu(X))
     # 2.4 / 6 + 1 / 2 = 0.9
     np.testing.assert_allclose(d.hardsigmoid(np.array([-3, 0, 2.4, 3])), [0, 0.5, 0.9, 1], rtol=1e-15)
+
+
+def test_the_error_function_is_that_of_the_standard_library_to_the_last_digits():
+    nodes = np.arange(-7 * NODES, 27 * NODES) / NODES
+    far = nodes + 0.5 / NODES  # as far from a node as can be
+    z = np.concatenate(
+        [nodes, far, np.nextafter(far, 99), rng.standard_normal(5000), rng.uniform(-7, 26, 5000)]
+    )
+    wanted = np.array([math.erfc(v) for v in z])
+    normal = wanted > np.finfo(float).tiny
+    assert normal.sum() > 18_000
+    np.testing.assert_allclose(erfc(z)[normal], wanted[normal], rtol=1e-15, atol=0)
+    np.testing.assert_allclose(erfc(z), wanted, rtol=0, atol=4e-16)
+
+
+def test_the_error_function_at_its_ends_and_of_any_shape():
+    ends = np.array([[-np.inf, -40.0, -6.0], [28.0, 40.0, np.inf]])
+    assert erfc(ends).tolist() == [[2, 2, 2], [0, 0, 0]]
+    assert erfc(np.array(0.0)).shape == () and erfc(np.array(0.0)) == 1
+    assert np.isnan(erfc(np.array([np.nan, 0.0]))).tolist() == [True, False]
+    assert erfc(np.empty((0, 3))).shape == (0, 3)
 
 
 def test_gelu_keeps_its_digits_far_below_nought():
