@@ -2,13 +2,15 @@
 
 There is no timer that waits for company. The one thread that a network has takes what waits, decodes, answers and packs
 it, and takes again without asking the loop, which is left to the sockets. Only tiny pictures are decoded on the loop:
-its core has the time for that, the network's has not.
+its core has the time for that, the network's has not. How many may wait is a matter of time: as many as are answered
+within WAIT at the pace of the last batches, so that whoever is let in has an answer soon, under overload, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +25,8 @@ from hubel.serving.metrics import Metrics
 Receive = Callable[[], Awaitable[Any]]
 T = TypeVar("T")
 
+WAIT = 0.25  # seconds that a picture may stand in the queue, at the pace of this moment
+LEAST, MOST = 16, 2048  # pictures that may wait, however slow or fast the network is
 LOOK = 0.1  # seconds between two looks at what waits: for its deadline, and whether its client is still there
 
 
@@ -71,7 +75,8 @@ class Work:
     decode: Callable[[bytes, bool], np.ndarray]
     logits: Callable[[np.ndarray], np.ndarray]
     pack: Callable[[np.ndarray], Sequence[bytes]]
-    queue: int  # pictures that wait at most
+    queue: int = 0  # pictures that wait at most; 0 for as many as are answered within WAIT
+    each: float = 0.001  # seconds that a picture will take, until there are batches to tell
     name: str = "model"
     tiny: Callable[[bytes], bool] = lambda _: False  # whether decode takes no time, and is done on the loop
 
@@ -92,6 +97,7 @@ class Batcher:
         self.aside = 0  # large pictures that are being decoded, or wait for it
         self._queue: SimpleQueue[Entry] = SimpleQueue()
         self._entered = self._taken = 0  # pictures; the loop writes the one, the thread the other
+        self.pace = work.each  # seconds for a picture among others, lately; the thread writes it
         self._thread = threading.Thread(target=self._run, name=f"answers-{work.name}", daemon=True)
         self._large = ThreadPoolExecutor(1, thread_name_prefix=f"decodes-{work.name}")
         self._looking = False
@@ -105,6 +111,10 @@ class Batcher:
     def depth(self) -> int:
         """Pictures that wait."""
         return self._entered - self._taken
+
+    def most(self, waited: float = 0.0) -> int:
+        """Pictures that may wait, where the next one has done so for some seconds already."""
+        return self.work.queue or max(LEAST, min(MOST, round((WAIT - waited) / self.pace)))
 
     def put(
         self,
@@ -128,8 +138,9 @@ class Batcher:
         loop = future.get_loop()
         size = 1 if isinstance(content, bytes) else len(content)
         wait = self.depth + self.aside
-        if wait and wait + size > self.work.queue:
-            raise busy("queue", f"{wait} pictures wait already; at most {self.work.queue} may")
+        # uvloop's time stands still for a turn, and turns are long under overload; a request lay in its socket as long.
+        if wait and wait + size > (most := self.most(time.monotonic() - loop.time())):
+            raise busy("queue", f"{wait} pictures wait already; at most {most} may")
         if isinstance(content, bytes) and self.work.tiny(content):
             content = self.work.decode(content, True)[None]
         entry = Entry(content, size, finish, future, loop.time(), receive)
@@ -165,8 +176,14 @@ class Batcher:
                     break
             self._count.depth.set(self.depth)
             if batch:
+                begin = time.perf_counter()
                 results = self._work(batch)
+                self._timed(time.perf_counter() - begin, size)
                 batch[0].future.get_loop().call_soon_threadsafe(self._done, batch, results)
+
+    def _timed(self, seconds: float, size: int) -> None:
+        """The pace is a mean over the last WAIT seconds of work, or so."""
+        self.pace += min(1.0, seconds / WAIT) * (max(seconds, 1e-9) / size - self.pace)
 
     def _work(self, batch: Sequence[Entry]) -> list[Any]:
         """In the thread: each entry's answer, error, or Large."""

@@ -22,9 +22,7 @@ from hubel.serving.packing import PICTURE, TINY_PIXELS, Packing, is_large, is_ti
 from hubel.serving.predictor import Engine, choose
 from hubel.serving.samples import Samples
 
-WAIT = 0.25  # seconds that a picture may stand in the queue, by its default length
-AROUND = 0.0003  # seconds of decoding, packing and HTTP around each picture
-LEAST, MOST = 16, 2048  # pictures in a queue
+AROUND = 0.0003  # seconds of decoding, packing and HTTP around each picture, until it is measured
 
 
 class Served:
@@ -39,7 +37,7 @@ class Served:
         self._working, self._waiting = threading.RLock(), threading.Semaphore(limits.workers)
         self._opening = threading.Lock()
         self._samples: Samples | None = None
-        work = Work(self.decode, engine.model.logits, self._pack, limits.queue or queue_for(engine), name)
+        work = Work(self.decode, engine.model.logits, self._pack, limits.queue, engine.each + AROUND, name)
         if math.prod(run.preprocess.shape) <= TINY_PIXELS:  # else it is not decoding that takes the time
             work.tiny = is_tiny
         self.batches = Batcher(work, limits, metrics)
@@ -149,11 +147,6 @@ def open_service(
     if not models:
         raise errors[0]
     return Service(models, limits, metrics, broken, store)
-
-
-def queue_for(engine: Engine) -> int:
-    """As many pictures as are answered within WAIT, at about the pace that the engine was timed at."""
-    return max(LEAST, min(MOST, round(WAIT / (engine.each + AROUND))))
 
 
 def named(places: Sequence[str]) -> list[tuple[str, str]]:

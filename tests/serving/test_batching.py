@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hubel.errors import DataError
-from hubel.serving.batching import Batcher, Gone, Large, Work
+from hubel.serving import batching
+from hubel.serving.batching import LEAST, MOST, Batcher, Gone, Large, Work
 from hubel.serving.limits import Limits, Refused
 from hubel.serving.metrics import Metrics
 
@@ -22,7 +23,7 @@ class Held:
         self.batches: list[int] = []
         self.decoded: list[tuple[bytes, bool]] = []
         self.may.set()
-        work = Work(self.decode, self.logits, self.pack, queue, "stub")
+        work = Work(self.decode, self.logits, self.pack, queue, name="stub")
         self.batcher = Batcher(work, Limits(**{"batch": 4, **limits}), Metrics())
 
     def decode(self, body: bytes, quickly: bool) -> np.ndarray:
@@ -91,6 +92,34 @@ def test_many_pictures_of_one_request_stay_together_and_get_their_own_numbers():
         return await first, await one, await many
 
     assert played(story()) == (b"0 of 1", b"9 of 4", [0, 1, 2])
+
+
+@pytest.mark.parametrize("each, most", [
+    (0.0025, 100),        # 0.25 s / 2.5 ms
+    (1.0, LEAST),         # a slow network: a few may wait all the same
+    (0.0001, MOST),       # 2,500 are too many in memory
+])  # fmt: skip
+def test_the_queue_holds_a_quarter_of_a_second_s_work_at_the_pace_of_the_last_batches(
+    monkeypatch, each, most
+):
+    """The clock is the network's: it goes on by `each` for every picture."""
+    clock = [0.0]
+    monkeypatch.setattr(batching.time, "perf_counter", lambda: clock[0])
+
+    async def story():
+        held = Held(queue=0)
+        answers = held.logits
+
+        def logits(x):
+            clock[0] += each * len(x)
+            return answers(x)
+
+        held.batcher.work.logits = logits
+        while clock[0] < 3:  # seconds of work: what was guessed before is forgotten
+            await held.batcher.put(np.zeros((64, 1, 1, 1), np.uint8), lambda z: z)
+        return held.batcher.most()
+
+    assert abs(played(story()) - most) <= 1
 
 
 def test_over_the_queue_is_refused_at_once_with_when_to_come_again():

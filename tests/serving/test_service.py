@@ -11,8 +11,7 @@ from online import on_line, told
 
 from hubel.errors import ArtifactError, InputError
 from hubel.serving.app import make_app
-from hubel.serving.predictor import Engine
-from hubel.serving.service import LEAST, MOST, named, open_service, queue_for
+from hubel.serving.service import named, open_service
 
 
 @pytest.mark.parametrize("places, names", [
@@ -78,15 +77,6 @@ def test_a_run_that_cannot_be_read_leaves_the_others_up(runs, damaged):
 def test_where_no_run_can_be_read_there_is_no_service(damaged):
     with pytest.raises(ArtifactError, match="not a model that can be read"):
         open_service([str(damaged)])
-
-
-@pytest.mark.parametrize("each, queue", [
-    (0.0022, 100),          # 0.25 s / (2.2 ms + 0.3 ms around)
-    (1.0, LEAST),           # a slow network: a few may wait all the same
-    (1e-9, 833),           # what is around a picture alone
-])  # fmt: skip
-def test_the_queue_holds_a_quarter_of_a_second_s_work(each, queue):
-    assert queue_for(Engine("torch", None, 1, each, each)) == queue <= MOST
 
 
 def test_questions_wait_in_line_and_too_many_are_refused(serving):
