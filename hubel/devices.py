@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
+
 from hubel.errors import InputError
 
 
@@ -40,3 +44,33 @@ def native_bf16(device: str) -> bool:
     # Private names: a version without them is taken for a processor without the instructions.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+@contextlib.contextmanager
+def repeatable(asked: bool) -> Iterator[None]:
+    """Inside, where it is asked for, PyTorch takes only such ways to compute as give equal bits each time.
+
+    On a processor, with one number of threads, it does so by itself; on a GPU that costs time. Raises InputError where
+    an operation has no such way there.
+    """
+    if not asked:
+        yield
+        return
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when a GPU multiplies first
+    before, timed = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False  # which way is the fastest is another one each time
+    try:
+        yield
+    except RuntimeError as e:
+        if "deterministic" not in str(e):
+            raise
+        reason = str(e).partition(". ")[0]
+        raise InputError(
+            f"--deterministic cannot be kept here: {reason}. Leave it out, or say --device cpu"
+        ) from e
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.backends.cudnn.benchmark = timed

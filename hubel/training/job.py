@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from hubel import zoo
 from hubel.data import Dataset, Preprocess, Source, Split
 from hubel.data.feedback import joined, learnt_from
-from hubel.devices import choose_bf16, choose_device
+from hubel.devices import choose_bf16, choose_device, repeatable
 from hubel.errors import Diverged, InputError, MachineError
 from hubel.run import (
     FORMAT,
@@ -129,7 +129,8 @@ class Job:
         preprocess = self.dataset.preprocess
         if self.normalize:
             preprocess = preprocess.with_statistics(train.inputs)
-        self._build(preprocess, train, val)
+        with repeatable(self.recipe.deterministic):
+            self._build(preprocess, train, val)
         self._go_on(train, val)
         if self.resumed and self.force:
             write_settings(self.folder, self.settings())
@@ -271,6 +272,7 @@ class Job:
         left = None if self.time_limit is None else self.time_limit - (time.monotonic() - self.began)
         try:
             with (
+                repeatable(self.recipe.deterministic),
                 self.trainer.engine.at_work(),
                 stopping(self.trainer, left) as stopped,
                 fitting(self.trainer),
