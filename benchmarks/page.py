@@ -15,20 +15,16 @@ import argparse
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import uvicorn
 from PIL import Image, ImageFilter
+from serve_load import service
 
 from hubel.run import Run, load
-from hubel.serving.app import make_app
-from hubel.serving.server import address_of, listen
-from hubel.serving.service import open_service
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars --window-size=1440,900"
@@ -37,18 +33,9 @@ FLAGS = (
 
 @contextmanager
 def served(places: list[str]) -> Iterator[str]:
-    """The address of these runs."""
-    listening = listen("127.0.0.1", 0)
-    app: Any = make_app(open_service(places))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        yield address_of(listening).rstrip("/")
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
+    """The address of these runs, served by a process of their own."""
+    with service(*places) as (port, _):
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

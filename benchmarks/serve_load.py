@@ -147,9 +147,9 @@ def resident(pid: int) -> int:
 
 
 @contextmanager
-def service(run: str) -> Iterator[tuple[int, int]]:
-    """Its port and its process."""
-    command = [sys.executable, "-u", "-m", "hubel", "serve", run, "--port", "0"]
+def service(*runs: str) -> Iterator[tuple[int, int]]:
+    """The port and the process that serves these runs."""
+    command = [sys.executable, "-u", "-m", "hubel", "serve", *runs, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
