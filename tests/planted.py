@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from hubel.run import Card, Network, Run
 
 def planted(
     network: nn.Module, shape: Sequence[int], classes: Sequence[str] = ("a", "b"), settings: dict[str, Any] | None = None,
-    **card: Any,
+    *, mean: Sequence[float] = (), std: Sequence[float] = (), columns: Sequence[str] = (), **card: Any,
 ) -> Run:  # fmt: skip
-    """shape: (C, H, W) of pictures, or (D,)   card: what else is said there: order, mirror, task"""
+    """shape: (C, H, W) of pictures, or (D,)   card: what else is said there: order, mirror, task, outputs"""
     kind = "picture" if len(shape) == 3 else "vector"
-    preprocess = Preprocess.to_fit(kind, tuple(shape), tuple(shape))
+    fitted = Preprocess.to_fit(kind, tuple(shape), tuple(shape))
+    preprocess = replace(fitted, mean=tuple(mean), std=tuple(std), columns=tuple(columns))
     told = {"task": "classify", "outputs": len(classes), **card}
     made = Card(classes=tuple(classes), network=Network("planted"), preprocess=preprocess, **told)
-    return Run(Path("planted"), made, made.wrap(network), settings or {})
+    return Run(Path("planted"), made, made.wrap(network.eval()), settings or {})

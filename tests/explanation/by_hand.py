@@ -1,34 +1,9 @@
-"""Small networks as runs, so that what is asked of them can be worked out by hand."""
+"""Small networks, so that what is asked of them can be worked out by hand."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import nn
-
-from hubel.data import Preprocess
-from hubel.run import Card, Network, Run
-
-
-def run_of(
-    network: nn.Module,
-    shape,
-    classes=2,
-    *,
-    mean=(),
-    std=(),
-    order="rgb",
-    mirror=False,
-    task="classify",
-    columns=(),
-):
-    """A run that answers by `network`, whose weights are what they are."""
-    kind = "picture" if len(shape) == 3 else "vector"
-    preprocess = Preprocess(kind, tuple(shape), "stretch", tuple(mean), tuple(std), columns=tuple(columns))
-    names = tuple("abcdefghij"[:classes]) if task == "classify" else ()
-    card = Card(task, names, classes, Network("by-hand"), preprocess, order, mirror)
-    return Run(Path("by-hand"), card, card.wrap(network.eval()), {})
 
 
 def linear(weights, classes=2):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from explanation.by_hand import OneClass, linear, run_of
+from explanation.by_hand import OneClass, linear
+from planted import planted
 from torch import nn
 
 from hubel.errors import InputError, MissingExtra, ShapeError, UnknownName
@@ -35,7 +36,7 @@ def items(run, x):
 def test_gradients_of_a_weighted_sum_are_its_weights():
     # Two channels, H != W, each channel in its own units: logit = sum w (x - mean) / std.
     w = torch.randn(2, 2, 3, 4, generator=torch.Generator().manual_seed(0))
-    run = run_of(linear(w), (2, 3, 4), mean=(0.2, 0.6), std=(0.5, 0.25))
+    run = planted(linear(w), (2, 3, 4), mean=(0.2, 0.6), std=(0.5, 0.25))
     x = np.random.default_rng(0).random((3, 2, 3, 4), np.float32)
     slopes = (w[1] / torch.tensor([0.5, 0.25]).view(2, 1, 1)).numpy()
     saliency = attribute(run, x, "saliency", 1)
@@ -52,7 +53,7 @@ def test_integrated_gradients_by_hand():
             return x[:, 0, 0, 0:1] * x[:, 0, 0, 1:2]
 
     # y = a b from black: along t (a, b) the gradient is t (b, a), its mean (b, a) / 2, so that each gets a b / 2.
-    run = run_of(OneClass(Product()), (1, 1, 2))
+    run = planted(OneClass(Product()), (1, 1, 2))
     found = attribute(run, np.float32([[[[0.6, 0.5]]]]), "integrated-gradients", 0)
     np.testing.assert_allclose(found.values, [[[[0.15, 0.15]]]], rtol=1e-5)
     np.testing.assert_allclose([*found.output, *found.reference], [0.3, 0], atol=1e-6)
@@ -66,7 +67,7 @@ def test_integrated_gradients_look_closer_where_a_sum_is_off():
 
     # y gains 4 (1 - 0.71) = 1.16 behind the kink; 64 even steps see the slope of 4 in 19 of them: 1.1875, 2.4 % off.
     found = attribute(
-        run_of(OneClass(Kink()), (1, 1, 1)), np.ones((1, 1, 1, 1), np.float32), "integrated-gradients", 0
+        planted(OneClass(Kink()), (1, 1, 1)), np.ones((1, 1, 1, 1), np.float32), "integrated-gradients", 0
     )
     assert found.values.item() == pytest.approx(1.16, rel=0.005)
     assert found.incomplete[0] == pytest.approx(abs(found.values.item() - 1.16) / 1.16, abs=1e-4)
@@ -78,7 +79,7 @@ def test_occlusion_by_hand():
     w[0, 0, 1, 4] = 10
     x = np.full((1, 1, 3, 14), 0.5, np.float32)
     assert windows((1, 3, 14)) == ((1, 2, 2), (1, 1, 1))
-    heat = attribute(run_of(linear(w), (1, 3, 14)), x, "occlusion", 0).heat[0]
+    heat = attribute(planted(linear(w), (1, 3, 14)), x, "occlusion", 0).heat[0]
     # The pixel (1, 4) is under four windows, each losing 5; a neighbour shares two of its four; a corner one of four.
     # In the upper row there are but two windows over a cell (none begins above), and both hold the row below.
     assert heat[:, 3:6].tolist() == [[2.5, 5, 2.5], [2.5, 5, 2.5], [2.5, 5, 2.5]]
@@ -90,7 +91,7 @@ def test_occlusion_is_the_mean_over_the_windows_that_cover_a_cell():
     torch.manual_seed(0)
     shape = (2, 31, 25)
     network = nn.Sequential(nn.Conv2d(2, 3, 5, stride=3), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 9 * 7, 2))
-    run = run_of(network, shape, mean=(0.3, 0.7), std=(0.5, 2.0), order="bgr")
+    run = planted(network, shape, mean=(0.3, 0.7), std=(0.5, 2.0), order="bgr")
     x = torch.rand(2, *shape)
     grey = torch.tensor([0.7, 0.3]).view(
         2, 1, 1
@@ -114,7 +115,7 @@ def test_deeplift_by_hand():
             return 4 * F.relu(x.flatten(1) - 0.25)
 
     # From 0 to 1 the relu's input goes from -0.25 to 0.75, its output from 0 to 0.75: a slope of 0.75, times 4, times 1.
-    found = attribute(run_of(OneClass(Late()), (1, 1, 1)), np.ones((1, 1, 1, 1), np.float32), "deeplift", 0)
+    found = attribute(planted(OneClass(Late()), (1, 1, 1)), np.ones((1, 1, 1, 1), np.float32), "deeplift", 0)
     assert found.values.item() == pytest.approx(3)
 
 
@@ -132,7 +133,7 @@ def test_guided_backpropagation_by_hand():
             return (2 * F.relu(a) - 3 * F.relu(b) + F.relu(a - b))[:, None]
 
     # a = 0.8, b = 0.2: all relus are open. The plain gradient is (3, -4); guided, -3 does not come through h2: (3, -1).
-    model = run_of(OneClass(Hidden()), (1, 1, 2)).model
+    model = planted(OneClass(Hidden()), (1, 1, 2)).model
     copied = unrolled(model, GUIDED)
     assert copied.ruled == 3
     import captum.attr
@@ -209,7 +210,7 @@ def test_deeplift_adds_up_where_steps_are_functions_reused_or_in_place(modules):
     network = Reused(modules=modules)
     x = torch.rand(5, 1, 6, 8)
     held = {name: value.clone() for name, value in network.state_dict().items()}
-    run = run_of(network, (1, 6, 8), mirror=True)
+    run = planted(network, (1, 6, 8), mirror=True)
     with torch.no_grad():
         assert (60 * F.max_pool2d(F.relu(network.b(y := F.relu(network.a(x))) + y), 3, 2, 1) > 6).any()
     found = attribute(run, x, "deeplift", [0, 1, 1, 0, 1])
@@ -233,7 +234,7 @@ def test_pooling_by_windows_taken_apart_is_pooling(kernel, stride, padding, ceil
     x = (
         torch.randn(2, 3, 8, 11, generator=torch.Generator().manual_seed(1)) - 2
     )  # padding with 0 would be the largest
-    copied = unrolled(run_of(pool, (3, 8, 11)).model, RESCALED)
+    copied = unrolled(planted(pool, (3, 8, 11)).model, RESCALED)
     assert torch.equal(copied.model(x), pool(x)) and copied.strange == ()
 
 
@@ -245,7 +246,7 @@ def test_how_a_network_is_written_does_not_change_what_is_found():
     x = torch.rand(4, 1, 6, 8)
     for method in ("deeplift", "guided-grad-cam", "grad-cam"):
         layer = "a" if METHODS[method].looks else None
-        a, b = (attribute(run_of(n, (1, 6, 8)), x, method, 1, layer=layer).heat for n in (one, other))
+        a, b = (attribute(planted(n, (1, 6, 8)), x, method, 1, layer=layer).heat for n in (one, other))
         assert np.abs(a).max() > 0
         np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(a).max())
 
@@ -263,7 +264,7 @@ def test_guided_grad_cam_is_captums_where_captum_can():
         nn.Flatten(),
         nn.Linear(4 * 35, 2),
     )
-    run, x = run_of(network, (2, 5, 7)), torch.rand(3, 2, 5, 7)
+    run, x = planted(network, (2, 5, 7)), torch.rand(3, 2, 5, 7)
     expected = captum.attr.GuidedGradCam(run.model, network[2]).attribute(
         x, target=1
     )  # maps of the picture's size
@@ -293,7 +294,7 @@ def test_a_contrast_is_a_difference(run, x):
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 def test_the_mean_is_what_normalising_makes_0(order):
-    run = run_of(linear(torch.ones(2, 3, 2, 2)), (3, 2, 2), mean=(0.1, 0.5, 0.7), std=(1, 2, 3), order=order)
+    run = planted(linear(torch.ones(2, 3, 2, 2)), (3, 2, 2), mean=(0.1, 0.5, 0.7), std=(1, 2, 3), order=order)
     assert run.model.normalized(mean(run, torch.rand(2, 3, 2, 2))).abs().max() < 1e-6
 
 
@@ -301,7 +302,7 @@ def test_numbers_in_a_row_are_explained_without_maps():
     w = torch.tensor([[2.0, -1, 0.5], [0, 0, 0]])
     network = nn.Linear(3, 2)
     network.weight.data, network.bias.data = w, torch.zeros(2)
-    run = run_of(network, (3,), mean=(10, 20, 30), std=(1, 2, 3))
+    run = planted(network, (3,), mean=(10, 20, 30), std=(1, 2, 3))
     x = np.float32([[11, 24, 27]])  # 1, 2 and -1 deviations from the mean row, where counting begins
     for method in ("integrated-gradients", "deeplift", "occlusion"):
         np.testing.assert_allclose(attribute(run, x, method, 0).heat, [[2, -2, -0.5]], rtol=1e-4)
@@ -321,14 +322,14 @@ def test_deeplift_says_which_steps_have_no_rule():
             return (self.soft(y) * y).mean((2, 3))
 
     x = torch.rand(1, 1, 4, 5)
-    run = run_of(Gated(), (1, 4, 5))
+    run = planted(Gated(), (1, 4, 5))
     with pytest.raises(
-        InputError, match=r"deeplift has no rule for soft, multiply of by-hand.*integrated-gradients"
+        InputError, match=r"deeplift has no rule for soft, multiply of planted.*integrated-gradients"
     ):
         attribute(run, x, "deeplift", 0)
     with pytest.raises(InputError, match="has no ReLU"):
         attribute(run, x, "guided-grad-cam", 0)
-    whole = run_of(nn.Sequential(nn.AdaptiveMaxPool2d(3), nn.Flatten(), nn.Linear(9, 2)), (1, 4, 5))
+    whole = planted(nn.Sequential(nn.AdaptiveMaxPool2d(3), nn.Flatten(), nn.Linear(9, 2)), (1, 4, 5))
     with pytest.raises(InputError, match="adaptive max pooling of 4x5 to 3x3"):
         attribute(whole, x, "deeplift", 0)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in whole.model.modules())
@@ -339,7 +340,7 @@ def test_a_square_is_not_taken_for_a_factor():
         def forward(self, x):
             return (x * x).mean((2, 3)) / 2
 
-    assert unrolled(run_of(Squared(), (2, 2, 3)).model, RESCALED).strange == ("multiply",)
+    assert unrolled(planted(Squared(), (2, 2, 3)).model, RESCALED).strange == ("multiply",)
 
 
 def test_wrong_questions_are_refused(run, x):
@@ -414,7 +415,7 @@ def test_a_regression_is_asked_by_the_number_of_its_output():
     w[1, 2] = 5.0
     network = nn.Linear(3, 2, bias=False)
     network.weight.data = w
-    run = run_of(network, (3,), task="regress", columns=("age", "size", "rooms"))
+    run = planted(network, (3,), (), task="regress", outputs=2, columns=("age", "size", "rooms"))
     item = Item("row 1", np.float32([1, 2, 3]))
     (finding,) = explain(run, [item], Question(classes=("1",), check=True), method="input-x-gradient")
     assert finding.arrays["output 1"].tolist() == [0, 0, 15]
@@ -424,7 +425,7 @@ def test_a_regression_is_asked_by_the_number_of_its_output():
 
 
 def test_without_evidence_nothing_is_coloured():
-    run = run_of(linear(torch.zeros(2, 1, 3, 4)), (1, 3, 4))
+    run = planted(linear(torch.zeros(2, 1, 3, 4)), (1, 3, 4))
     (finding,) = explain(
         run, [Item("flat", np.full((1, 3, 4), 0.5, np.float32))], Question(check=True), method="saliency"
     )

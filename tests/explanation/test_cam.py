@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from explanation.by_hand import run_of
+from planted import planted
 from torch import nn
 
 import hubel
@@ -31,7 +31,7 @@ def test_grad_cam_by_hand():
     conv.weight.data[:] = torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)  # maps are x and -x
     head.weight.data[0] = torch.tensor([4.0, 0, 0, 0, 0, 0, 0, 8])  # logit a = 4 x[0,0] + 8 (-x[1,1])
     head.weight.data[1] = torch.tensor([0.0, 8, 0, 0, 0, 0, 0, 8])  # logit b = 8 x[0,1] + 8 (-x[1,1])
-    run = run_of(nn.Sequential(conv, nn.Flatten(), head), (1, 2, 2))
+    run = planted(nn.Sequential(conv, nn.Flatten(), head), (1, 2, 2))
     x = np.float32([[[[0.1, 0.2], [0.3, -0.4]]]])
     # eq. 1, of a: alpha = mean(4,0,0,0) = 1 and mean(0,0,0,8) = 2;  eq. 2: relu(1*x + 2*(-x)) = relu(-x)
     np.testing.assert_allclose(attribute(run, x, "grad-cam", 0).values, [[[0, 0], [0, 0.4]]], rtol=1e-6)
@@ -79,7 +79,7 @@ def test_a_step_that_is_a_function_is_a_layer_too():
 
     torch.manual_seed(0)
     network = Shortcut()
-    run, x = run_of(network, (2, 5, 7)), torch.rand(3, 2, 5, 7)
+    run, x = planted(network, (2, 5, 7)), torch.rand(3, 2, 5, 7)
     for name, maps in (
         ("add", network.a(x) + network.b(x)),
         ("relu", F.relu(network.a(x) + network.b(x))),
@@ -98,11 +98,11 @@ def test_a_run_that_looks_at_both_mirror_images_finds_mirrored_evidence(method):
         nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32, 2)
     )
     x = torch.rand(2, 1, 4, 8).numpy()
-    run = run_of(network, (1, 4, 8), mirror=True)
+    run = planted(network, (1, 4, 8), mirror=True)
     here, there = (attribute(run, pictures, method, [0, 1]) for pictures in (x, x[..., ::-1].copy()))
     most = np.abs(here.heat).max()
     np.testing.assert_allclose(there.heat, here.heat[:, :, ::-1], atol=1e-3 * most)
-    alone = attribute(run_of(network, (1, 4, 8)), x, method, [0, 1])
+    alone = attribute(planted(network, (1, 4, 8)), x, method, [0, 1])
     assert np.abs(alone.heat - here.heat).max() > 0.1 * most  # the mirror image has its part in it
 
 
@@ -131,7 +131,7 @@ def test_a_blob_that_is_seen_is_found_in_its_place():
     # Without padding a stretched map would lie beside it: cell (i, j) sees pixels 4 i to 4 i + 6.
     conv = nn.Conv2d(1, 1, 7, stride=4, bias=False)
     conv.weight.data[:] = 1
-    run = run_of(nn.Sequential(conv, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(1, 2)), (1, 29, 33))
+    run = planted(nn.Sequential(conv, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(1, 2)), (1, 29, 33))
     run.model.network[3].weight.data[:] = 1
     x = np.zeros((1, 1, 29, 33), np.float32)
     x[0, 0, 20:27, 24:31] = 1  # what cell (5, 6) sees, its middle at (23, 27)
@@ -140,7 +140,7 @@ def test_a_blob_that_is_seen_is_found_in_its_place():
 
 
 def test_what_attention_makes_of_tokens_is_no_map():
-    run = run_of(zoo.create("vit-tiny", 2, (3, 64, 64)), (3, 64, 64))
+    run = planted(zoo.create("vit-tiny", 2, (3, 64, 64)), (3, 64, 64))
     rows = {row.name: row for row in Inside(run).layers}
     assert any(
         len(row.output) == 3 and "attn" in name for name, row in rows.items()

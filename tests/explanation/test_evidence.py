@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from explanation.by_hand import linear, run_of
+from explanation.by_hand import linear
+from planted import planted
 from scipy.stats import spearmanr
 from torch import nn
 
@@ -25,7 +26,7 @@ def one_pixel(place):
     """A run that answers b where the pixel at `place` of 4 x 5 is bright, surely."""
     w = torch.zeros(2, 1, 4, 5)
     w[(1, 0, *place)] = 100
-    return run_of(linear(w), (1, 4, 5))
+    return planted(linear(w), (1, 4, 5))
 
 
 def test_curves_by_hand():
@@ -131,7 +132,7 @@ def test_what_ignores_the_weights_stays_as_it_was_and_the_gradient_does_not(run,
 def test_weights_are_spoilt_from_the_head_down_in_a_copy():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 12, 2))
-    run, x = run_of(network, (1, 4, 8)), torch.rand(2, 1, 4, 8).numpy()
+    run, x = planted(network, (1, 4, 8)), torch.rand(2, 1, 4, 8).numpy()
     held = {name: value.clone() for name, value in network.state_dict().items()}
     seen = []
 
