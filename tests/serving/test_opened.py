@@ -299,6 +299,28 @@ def test_evidence_adds_up_to_the_output(opened, picture):
     assert heat.sum() == pytest.approx(looked.logits[2] - black, rel=0.02, abs=0.01)
 
 
+def test_halving_finds_the_change_that_trying_all_sizes_finds(opened, picture, monkeypatch):
+    looked = opened.look(picture)
+    least = opened.run.classes[int(looked.logits.argmin())]
+    whole = questions.changed(opened, looked, least)
+    monkeypatch.setattr(network, "REPLAYED", -1)  # as of a large network
+    halved = questions.changed(opened, looked, least)
+    assert whole["changed"] and halved["changed"] and halved["way"][-1]["class"] == least
+    # Sizes are a factor of 2 ** (9 / 23) apart; where each began at random, neighbours may get there or not.
+    assert abs(np.log2(halved["largest"] / whole["largest"])) < 2 * 9 / 23
+
+
+def test_halving_ends_with_the_largest_change_where_none_gets_there(opened, picture):
+    looked = opened.look(picture)
+    x, label = torch.from_numpy(looked.x), torch.tensor([int(looked.logits.argmax())])
+
+    def stubborn(x):  # always the first class, whatever is shown
+        return torch.tensor([[1.0, 0.0]]) + 0 * x.flatten(1).sum(1, keepdim=True)
+
+    found = questions.smallest(stubborn, x, label * 0, 1, 2, 0, together=False)
+    assert float((found - x).abs().max()) > 0.5  # of 2 ** -9 … 1, where only 0 and 1 bound what moves
+
+
 def test_slow_questions_leave_the_served_network_alone(run, opened, picture):
     looked = opened.look(picture)
     run.model.train()

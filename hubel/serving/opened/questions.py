@@ -47,7 +47,9 @@ def explained(
     if other == target:
         name = opened.run.classes[target]
         whose = f"the answer is {name}" if label is None else f"the class is {name}"
-        raise InputError(f"{whose}, and there is no evidence for it rather than for itself; contrast it with another class")
+        raise InputError(
+            f"{whose}, and there is no evidence for it rather than for itself; contrast it with another class"
+        )
     with working(opened) as run:
         found = attribute(run, looked.x, method, target, layer=layer, contrast=other)
     heat = found.heat[0]
@@ -98,7 +100,7 @@ def changed(
         elif wanted is None:
             after = attacks.deepfool(model, x, steps=steps)
         else:
-            after = smallest(model, x, label, wanted, steps, seed)
+            after = smallest(model, x, label, wanted, steps, seed, together=opened.small)
         way = torch.linspace(0, 1, WAY).view(-1, 1, 1, 1)
         with torch.no_grad():
             logits = model((x + way * (after - x)).clamp(0, 1)).numpy()
@@ -116,17 +118,41 @@ def changed(
 
 
 def smallest(
-    model: attacks.Model, x: torch.Tensor, label: torch.Tensor, wanted: int, steps: int, seed: int
+    model: attacks.Model,
+    x: torch.Tensor,
+    label: torch.Tensor,
+    wanted: int,
+    steps: int,
+    seed: int,
+    *,
+    together: bool,
 ) -> torch.Tensor:
-    """Of changes of many sizes at once, towards one class, the smallest that gets there; the largest if none does."""
+    """Of changes of many sizes towards one class, the smallest that gets there; the largest if none does.
+
+    together: all sizes are tried at once; else by halving, five of them, as if what does less never did more: for
+    large networks, which would take minutes
+    """
     sizes = torch.logspace(-9, 0, LEVELS, base=2.0)  # of the full scale
-    many = x.expand(LEVELS, *x.shape[1:]).clone()
     attack = attacks.Attack("targeted", steps=steps, target=wanted, seed=seed)
-    made = attacks.attacked(model, many, label.expand(LEVELS), attack, sizes)
-    with torch.no_grad():
-        there = (model(made).argmax(1) == wanted).nonzero()
-    first = int(there[0]) if len(there) else LEVELS - 1
-    return made[first : first + 1]
+
+    def tried(some: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        many = x.expand(len(some), *x.shape[1:]).clone()
+        made = attacks.attacked(model, many, label.expand(len(some)), attack, some)
+        with torch.no_grad():
+            return made, model(made).argmax(1) == wanted
+
+    if together:
+        made, there = tried(sizes)
+        first = int(there.nonzero()[0]) if there.any() else LEVELS - 1
+        return made[first : first + 1]
+    low, high, best = 0, LEVELS, x  # sizes below `low` fail; `high` gets there, or is beyond the last
+    while low < high:
+        middle = (low + high) // 2
+        made, there = tried(sizes[middle : middle + 1])
+        if there or high == LEVELS:
+            best = made
+        low, high = (low, middle) if there else (middle + 1, high)
+    return best
 
 
 def dreamt(

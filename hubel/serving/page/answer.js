@@ -128,7 +128,7 @@ export class Change {
     wait(this.out, t("loading"));
     try {
       const target = this.select.value === "" ? {} : { target: Number(this.select.value) };
-      this.show(await api.post(`${view.base}/attacks`, { ...item.body, ...target }), view);
+      this.show(await api.post(`${view.base}/attacks`, { ...item.body, ...target, steps: view.facts.small ? 40 : 10 }), view);
     } catch (e) {
       this.out.replaceChildren();
       this.page.failed(e);

@@ -208,7 +208,7 @@ function showAnswer(answer) {
     return;
   }
   bars(by("bars"), classes, answer.probabilities, page.truth);
-  by("verdict").replaceChildren(make("b", { title: answer.class }, answer.class), make("span", {}, t("sure", { p: share(answer.p) })));
+  by("verdict").replaceChildren(make("b", { title: answer.class, className: answer.class.length > 8 ? "long" : "" }, answer.class), make("span", {}, t("sure", { p: share(answer.p) })));
 }
 
 // Where the service keeps corrections, people may say what the picture really is.
@@ -407,9 +407,9 @@ function words() {
 let telling = 0;
 function tell(text) {
   by("toast").textContent = text;
-  by("toast").classList.add("seen");
+  by("toast").classList.add("told");
   clearTimeout(telling);
-  telling = setTimeout(() => by("toast").classList.remove("seen"), 6000);
+  telling = setTimeout(() => by("toast").classList.remove("told"), 6000);
 }
 
 function failed(e) {
@@ -453,7 +453,7 @@ function wire() {
     page.truth = null;
     changed();
   };
-  by("camera").onclick = () => openCamera(useFile, tell);
+  by("camera").onclick = () => openCamera(view().facts.input, useFile, tell);
   by("shelf-button").onclick = () => openShelf(view(), useSample, failed);
   by("language").onclick = () => {
     speak(spoken() === "zh" ? "en" : "zh");

@@ -54,7 +54,8 @@ export async function openShelf(view, use, failed) {
 }
 
 // Browsers lend the camera to pages of this machine or of https alone; elsewhere a phone's own camera takes the picture.
-export async function openCamera(use, tell) {
+// The picture has the proportions of the network's input, and the box shows what will be on it.
+export async function openCamera([, H, W], use, tell) {
   const box = by("camera-box");
   if (!navigator.mediaDevices) return by("photo").click();
   let stream;
@@ -64,10 +65,11 @@ export async function openCamera(use, tell) {
     return tell(t("noCamera", { why: e.message }));
   }
   const video = make("video", { srcObject: stream, autoplay: true, playsInline: true, muted: true });
+  video.style.aspectRatio = `${W} / ${H}`;
   const take = () => {
-    const side = Math.min(video.videoWidth, video.videoHeight);
-    const canvas = make("canvas", { width: side, height: side });
-    canvas.getContext("2d").drawImage(video, (video.videoWidth - side) / 2, (video.videoHeight - side) / 2, side, side, 0, 0, side, side);
+    const scale = Math.min(video.videoWidth / W, video.videoHeight / H), [width, height] = [Math.round(W * scale), Math.round(H * scale)];
+    const canvas = make("canvas", { width, height });
+    canvas.getContext("2d").drawImage(video, (video.videoWidth - width) / 2, (video.videoHeight - height) / 2, width, height, 0, 0, width, height);
     canvas.toBlob((blob) => use(blob), "image/png");
     box.close();
   };

@@ -137,7 +137,9 @@ def test_a_finger_scrolls_the_maps_and_taps_a_cell(phone, shot):
     for y in range(690, 250, -20):
         touch(phone, "touchMove", (180, y))
     touch(phone, "touchEnd")
-    until(phone, "scrollY > 200 && (window.last === scrollY || ((window.last = scrollY), false))")  # and it rests
+    until(
+        phone, "scrollY > 200 && (window.last === scrollY || ((window.last = scrollY), false))"
+    )  # and it rests
     phone.execute_script("arguments[0].scrollIntoView({ block: 'center' })", one(phone, CELL))
     place = phone.execute_script("return arguments[0].getBoundingClientRect().toJSON()", one(phone, CELL))
     touch(phone, "touchStart", (place["x"] + 20, place["y"] + 20))
@@ -277,7 +279,7 @@ def test_without_a_camera_it_is_said_and_without_the_right_to_one_a_file_is_aske
     )
     page.execute_script(refuse)
     one(page, "#camera").click()
-    until(page, "document.getElementById('toast').classList.contains('seen')")
+    until(page, "document.getElementById('toast').classList.contains('told')")
     assert one(page, "#toast").text == "There is no camera that may be used: Requested device not found"
     # A page of another machine that comes without https has no mediaDevices at all.
     page.execute_script("""
@@ -293,7 +295,7 @@ def test_what_is_no_picture_is_refused_in_words(page, tmp_path):
     ready(page)
     (tmp_path / "notes.png").write_text("not a picture")
     one(page, "#file").send_keys(str(tmp_path / "notes.png"))
-    assert until(page, "document.getElementById('toast').classList.contains('seen')")
+    assert until(page, "document.getElementById('toast').classList.contains('told')")
     assert one(page, "#toast").text == "This is not a picture."
     assert one(page, "#pad-hint").is_displayed()
     (refusal,) = page.get_log("browser")  # Chromium itself notes that the service, which was asked, refused

@@ -36,6 +36,10 @@ def test_a_token_that_is_not_given_leaves_words(page, another, shot):
     press(page, "ESCAPE")
     until(page, "document.getElementById('status').textContent.includes('only with its token')")
     assert all_of(page, "dialog[open]") == []
+    toast = one(
+        page, "#toast"
+    ).rect  # in one line where there is room: it once shared a class with a narrow grid
+    assert toast["width"] > 400 and toast["height"] < 60
     shot("put-away")
     page.get_log("browser")
 
