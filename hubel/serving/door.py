@@ -98,6 +98,8 @@ class Door:
 
         try:
             self.check(scope["method"], scope["path"], headers)
+            if len(headers) < len(scope["headers"]):
+                _no_doubt(scope["headers"])
             if shared and scope["method"] == "OPTIONS":
                 await self._preflight(sending)
             else:
@@ -156,6 +158,14 @@ class Door:
         }  # fmt: skip
         await send({"type": "http.response.start", "status": 204, "headers": list(head.items())})
         await send({"type": "http.response.body", "body": b""})
+
+
+def _no_doubt(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raises Refused (400) where a header that decides who may ask is said twice: RFC 9112, 3.2."""
+    names = [name for name, _ in headers]
+    for name in (b"host", b"authorization", b"origin"):
+        if names.count(name) > 1:
+            raise Refused(400, "http", f"the header {name.decode().title()} is said twice; say it once")
 
 
 def label(scope: Any) -> str:

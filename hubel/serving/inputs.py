@@ -196,7 +196,9 @@ def too_many(what: str, most: int) -> Refused:
 
 
 def too_slow(limits: Limits) -> Refused:
-    return Refused(408, "slow", f"the body did not arrive within {limits.deadline:g} s")
+    return Refused(
+        408, "slow", f"the request did not arrive whole within {limits.deadline:g} s", {"Connection": "close"}
+    )
 
 
 # What the picture formats that are read begin with: PNG, JPEG, GIF, WebP, BMP, TIFF in both byte orders, PPM.

@@ -8,6 +8,7 @@ through files in a folder of their own.
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import signal
@@ -148,7 +149,9 @@ def made(settings: Settings) -> Any:
         feedback=settings.feedback,
     )  # fmt: skip
     hosts = LOCAL if settings.host in LOOPBACK else ()
-    return make_app(service, Rules(settings.token or None, hosts, settings.origins))
+    door = make_app(service, Rules(settings.token or None, hosts, settings.origins))
+    gc.freeze()  # what is here now stays, and looking through all of it for garbage takes a quarter of a second
+    return door
 
 
 def listen(host: str, port: int) -> socket.socket:

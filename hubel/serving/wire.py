@@ -29,6 +29,10 @@ RATE = 1024  # bytes per second that a client takes at least, or it is hung up o
 # What a picture's bytes may be called; the second and third are what programs say that have nothing to say.
 PICTURES = (b"image/", b"application/octet-stream", b"application/x-www-form-urlencoded")
 Lines = Sequence[tuple[bytes, bytes]]  # headers
+NO_HTTP = (
+    "this is no HTTP/1.1 request that can be read in one way only; send one length or chunks, lines that end with "
+    "CR LF, and no control characters"
+)
 NOBODY = SimpleNamespace(set=lambda: None)  # who waits for an event of a picture on the short way
 
 
@@ -80,10 +84,10 @@ class Connection(HttpToolsProtocol):
         self.in_head, self.in_body, self.head = True, True, 0
 
     def on_headers_complete(self) -> None:
-        self.in_head = False
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self.limits.head:
             self.why = too_much_head(self.limits.head)
             raise self.why
+        self.in_head = False
         batcher = self.door.short.get(self.url)
         if batcher is None or not self._usual():
             super().on_headers_complete()
@@ -136,7 +140,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """uvicorn's word for a request that its parser does not understand."""
-        self._refuse(self.why or Refused(400, "http", "this is not HTTP as the service understands it"))
+        self._refuse(self.why or Refused(400, "http", NO_HTTP))
 
     def _too_late(self) -> None:
         """The time for a request is over: it is told so, unless there is none, or it was answered already."""
@@ -149,15 +153,19 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, e: HubelError) -> None:
-        """Answer what did not come to be a request, and hang up. Nothing is added to an answer that has begun."""
+        """Answer what did not come to be a request, and hang up; what is due before it must not be mistaken for it."""
         if self.transport.is_closing():
             return
-        status, body, more = self.door.refused(e)
-        under_way = self.cycle is not None and not self.cycle.response_complete and self.quick is None
-        if under_way:
-            self.transport.close()
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            due = False
+        else:  # unless it is what is being read, and nothing of its answer was written
+            due = bool(self.in_head or not self.in_body or self.pipeline or cycle.response_started)
+        if not due:
+            status, body, _ = self.door.refused(e)
+            self.answer(status, body, close=True)
         else:
-            self.answer(status, body, more, close=True)
+            self.transport.close()
 
     def done(self, quick: Quick) -> None:
         """The answer to `quick` is written; the next request may come."""
@@ -192,7 +200,7 @@ class Connection(HttpToolsProtocol):
 class Quick:
     """A picture on the short way: what HttpToolsProtocol asks of a cycle, and the batches of a future."""
 
-    disconnected, message_event = False, NOBODY
+    disconnected, response_started, message_event = False, False, NOBODY
 
     def __init__(self, line: Connection, batcher: Batcher, headers: dict[bytes, bytes]) -> None:
         self.line, self.batcher, self.headers = line, batcher, headers
