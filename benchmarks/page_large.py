@@ -229,9 +229,9 @@ def told(all_of: list[Measured]) -> list[str]:
     lines += [f"| {what} | {' | '.join(values)} |" for what, values in rows]
     lines += [
         "",
-        f"First maps asked within 2 s: {'yes' if slowest <= 2000 else 'no'}. Input 3×{SIDE}×{SIDE}, {EPOCHS * 3} steps of "
-        f"16 faces; {len(all_of[0].dropped)} photographs, none seen before, and {len(all_of[0].picked)} faces, in headless "
-        "Chromium. Blocks are the browser's long tasks, which begin at 50 ms. "
+        f"First maps asked within 2 s: {'yes' if slowest <= 2000 else 'no'}. Input 3×{SIDE}×{SIDE}, "
+        f"{EPOCHS * 3} steps of 16 faces; {len(all_of[0].dropped)} photographs, none seen before, and "
+        f"{len(all_of[0].picked)} faces, in headless Chromium. Blocks are the browser's long tasks, from 50 ms. "
         f"{document.footing(__file__, ('torch',), 'cores shared with the browser')}",
     ]
     return lines
