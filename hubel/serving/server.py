@@ -8,6 +8,7 @@ through files in a folder of their own.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import json
 import os
@@ -30,6 +31,7 @@ from hubel.serving.wire import Connection
 # libuv takes one new connection of a listening handle per turn of the loop (since 1.46), and under overload a turn is
 # long: new clients would wait for seconds while the old ones are served. So many handles listen to the one socket.
 HANDLES = 64
+FILES = 1 << 16  # that this process may open, if the system lets it
 SETTINGS = "HUBEL_SERVING"  # what the other processes are to do, in their environment
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -109,6 +111,7 @@ def serve(settings: Settings, ready: Callable[[Any, str], None]) -> None:
     where none can be read.
     """
     settings.check()
+    as_many_files_as_may_be()
     with listen(settings.host, settings.port) as listening:
         address = address_of(listening)
         if settings.workers > 1:
@@ -165,6 +168,16 @@ def listen(host: str, port: int) -> socket.socket:
         ) from e
     made.set_inheritable(True)
     return made
+
+
+def as_many_files_as_may_be() -> None:
+    """Each connection is one, and many systems begin with 1,024."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows; a system that allows no more
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def handles(listening: socket.socket) -> list[socket.socket]:
