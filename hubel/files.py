@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hubel.errors import CannotWrite, InputError
+from hubel.errors import ArtifactError, CannotWrite, InputError
 
 # What helps where the system says no, by its own number for the reason.
 ROOM = "Make room on that disk, or name a place on another one"
@@ -20,7 +20,7 @@ NEXT = {
     errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.EFBIG: ROOM,
     errno.EACCES: ALLOWED, errno.EPERM: ALLOWED, errno.EROFS: ALLOWED,
     errno.ENOENT: "Make its folder, or name another place", errno.ENOTDIR: "Name a place below a folder",
-    errno.ENAMETOOLONG: "Name a shorter one", errno.EISDIR: "Name a file",
+    errno.ENAMETOOLONG: "Name a shorter one", errno.EISDIR: "Take away the folder of that name, or name another place",
 }  # fmt: skip
 ELSE = "Check that its disk works, or name a place on another one"
 
@@ -88,12 +88,19 @@ def append_line(file: Path, row: Mapping[str, Any]) -> None:
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
     """The rows of a .jsonl; a last line that was cut off is left out."""
+    must_be_file(file)
     rows = []
     with contextlib.suppress(FileNotFoundError):
         for line in file.read_text("utf-8", "replace").splitlines():
             with contextlib.suppress(ValueError, RecursionError):
                 rows.append(json.loads(line))
     return rows
+
+
+def must_be_file(path: Path) -> None:
+    """Raises ArtifactError for a folder, and for a pipe or a device, which could keep its reader waiting for ever."""
+    if path.exists() and not path.is_file():
+        raise ArtifactError(f"{path} is a folder, a pipe or a device where a file should be: take it away")
 
 
 def make_folder(folder: Path) -> None:

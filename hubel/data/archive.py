@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import zipfile
 from abc import abstractmethod
@@ -48,6 +49,7 @@ class Archive(Encoded):
 
     def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
         """In the order of the archive, so that the file is read once from front to back."""
+        self.stat()
         order = sorted(range(len(index)), key=lambda k: self.members[int(index[k])].at)
         with broken_named(self.path):
             yield from self.read((k, self.members[int(index[k])]) for k in order)
@@ -57,10 +59,16 @@ class Archive(Encoded):
         """The content of each member, which come in the order of the archive."""
 
     def stamps(self, index: np.ndarray) -> Iterable[str]:
-        stat = self.path.stat()
+        stat = self.stat()
         yield f"archive {self.path} {stat.st_size} {stat.st_mtime_ns}"
         for i in index:
             yield f"{self.members[i].name} {self.members[i].at} {self.members[i].size}"
+
+    def stat(self) -> os.stat_result:
+        """Raises DataError where the file has gone since it was listed, or what stands there could not be read from."""
+        if not self.path.is_file():
+            raise DataError(f"the archive {self.path} is no longer there as a file: bring it back")
+        return self.path.stat()
 
     def keep(self, chosen: Sequence[int]) -> None:
         """From now on item i is what was item chosen[i]."""

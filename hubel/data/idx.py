@@ -251,5 +251,5 @@ def packed(path: Path) -> bool:
 
 def opened(path: Path) -> BinaryIO:
     if not path.is_file():
-        raise DataError(f"{path} is not there")
+        raise DataError(f"{path} is not there as a file")
     return cast(BinaryIO, gzip.open(path)) if packed(path) else path.open("rb")

@@ -117,6 +117,8 @@ class Npz:
     @contextmanager
     def content(self, key: str) -> Iterator[tuple[IO[bytes], int]]:
         """The bytes of an array's .npy, and how many the zip says they are."""
+        if not self.path.is_file():
+            raise self.refuse(f"{self.path} is no longer there as a file: bring it back")
         try:
             with zipfile.ZipFile(self.path) as file, file.open(self.keys[key]) as content:
                 yield content, self.keys[key].file_size

@@ -73,6 +73,8 @@ def find(name: str) -> Stored | None:
 
 def read(path: Path) -> Stored:
     """Raises ValueError, KeyError, TypeError, ArithmeticError or RecursionError when the file is not whole."""
+    if path.exists() and not path.is_file():
+        raise ValueError("a folder or a pipe, whose reader would wait")
     with path.open("rb") as file:
         head = file.read(HEADER)
         if not head.startswith(MAGIC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -139,7 +140,7 @@ def decode_one(out: np.ndarray, k: int, content: Content, preprocess: Preprocess
             return str(content)
         out[k] = preprocess.picture(content, name="it")
     except DataError as e:
-        return printable(str(e).removeprefix("it "))
+        return printable(re.sub(r"^it:? ", "", str(e)))
     return ""
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from hubel import metrics
 from hubel.data import npy
 from hubel.errors import ArtifactError, InputError
-from hubel.files import write_together
+from hubel.files import must_be_file, write_together
 
 BEST = 5  # answers kept of each item: what predictions.csv names
 DENSE_CLASSES = 1000  # up to here every probability is kept
@@ -290,6 +290,7 @@ def _read_table(path: Path, header: Sequence[str]) -> Iterable[tuple[int, list[s
 def _read_probabilities(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
     if not path.exists():
         return None
+    must_be_file(path)
     try:
         with path.open("rb") as file:
             probabilities = npy.read(file, path.stat().st_size, str(path), ArtifactError)

@@ -34,7 +34,7 @@ COMMANDS = {
     "digits --network lenet5 --epochs 1 --adversarial fgsm": "against attacks",
     "digits --network mlp --epochs 2 --optimizer rmsprop --ema 0.9 --clip 1 --balance": "with averages",
     "digits --network mlp --epochs 4 --patience 2 --flip --rotate 10 --scale 0.1 --cutout 2": "augmented",
-    "digits --network 'conv8x3 relu pool2 dropout0.5 fc' --epochs 1": "with dropout, in one line",
+    "digits --network 'conv8x3 relu pool2 drop0.5 fc' --epochs 1": "with dropout, in one line",
     "digits --epochs 2 --precision bf16": "in bfloat16",
     "digits --network lenet5 --epochs 2 --deterministic": "asked for by name",
     "digits --from FRONT --freeze backbone --epochs 2": "transfer, the backbone frozen",
