@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    drawn, died, equal, twice = random.Random(args.seed), Counter[str](), 0, 0
+    drawn, died, equal = random.Random(args.seed), Counter[str](), 0
     with tempfile.TemporaryDirectory(prefix="hubel-kill-") as place:
         folder = Path(place)
         hubel(*TRAIN, "--out", folder / "whole")
@@ -152,7 +152,8 @@ def main() -> None:
             print(f"{kills:3}  died in {found:10}  {'equal' if good else 'DIFFERENT'}", file=sys.stderr)
     where = ", ".join(f"{count} {phase}" for phase, count in died.most_common())
     lines = [
-        f"`hubel {' '.join(TRAIN)}`, killed {args.kills} times with SIGKILL, each gone on with by `hubel train --resume`:",
+        f"`hubel {' '.join(TRAIN)}`, killed {args.kills} times with SIGKILL,",
+        "each time gone on with by `hubel train --resume`:",
         f"**{equal} of {args.kills}** ended in the bytes of a training that nobody killed ({', '.join(FILES)}).",
         f"Where it died: {where}.",
         "",

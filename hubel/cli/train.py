@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 import math
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -56,6 +57,7 @@ def train(
     """Train a network on DATA, measure it on the test part, and write everything into one run folder."""
     from hubel.cli import show
     from hubel.training.checkpoint import unfinished
+    from hubel.training.distributed import told_ranks
     from hubel.training.planning import prepare
     from hubel.training.resuming import resumed
 
@@ -69,7 +71,11 @@ def train(
         "time_limit": time_limit, **chosen,
     }  # fmt: skip
     given = {name: value for name, value in options.items() if value is not None}
-    resume = resume or _offered(out, json_)
+    first = told_ranks().first
+    if not first:  # of several processes one speaks
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - to the end of this process
+        json_ = True
+    resume = resume or _again(out) or _offered(out, json_)
     if resume is not None and not unfinished(Path(resume)):
         _ended(Path(resume), given, evaluate, json_)
         return
@@ -89,6 +95,8 @@ def train(
     except (HubelError, KeyboardInterrupt):
         job.abandon()
         raise
+    if not first:
+        return
     if evaluate:
         _tell(_measured(job.folder, json_), _next(job, shlex.quote(str(job.folder))), json_)
     elif json_:
@@ -97,6 +105,15 @@ def train(
         show.say(
             f"\nThe run lies in {job.folder}. Measure it with: hubel evaluate {shlex.quote(str(job.folder))}"
         )
+
+
+def _again(out: str | None) -> str | None:
+    """The folder of --out, where a launcher begins again after a process was lost and something is there to go on with."""
+    from hubel.training.checkpoint import unfinished
+    from hubel.training.launching import RESTART
+
+    lost = os.environ.get(RESTART, "0") not in ("", "0")
+    return out if out is not None and lost and unfinished(Path(out)) else None
 
 
 def _offered(out: str | None, quiet: bool) -> str | None:

@@ -6,8 +6,9 @@ Rotation, scale, shift, zoom and flip become one affine map and one interpolatio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,12 +44,16 @@ class Augment:
         """Whether pictures stay as they are."""
         return self == Augment(components=self.components)
 
-    def __call__(self, x: Tensor, seed: Sequence[int], mirrored: np.ndarray | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, seed: Sequence[int], mirrored: np.ndarray | None = None, of: PartOf | None = None
+    ) -> Tensor:
         """x: (N, C, H, W) float in 0..1   seed: such as (seed, epoch, step)   ->   the same shape; x is not changed.
 
         mirrored: (N,) bool, which pictures `flip` mirrors; drawn where None
+        of: (N,) places of x in a batch, and the size of that: what happens is what would happen to them there
         """
-        rng = np.random.default_rng([*seed])
+        drawn = np.random.default_rng([*seed])
+        rng: Drawn = drawn if of is None else _PartOf(drawn, *of)
         if self.rotate or self.scale or self.multiscale:
             x = self._affine(self._moved(x, rng, mirrored, crop=self.crop, shift=0), rng)
         elif self.shift or self.crop or self.flip:
@@ -63,9 +68,7 @@ class Augment:
             x = x + torch.as_tensor(added, dtype=x.dtype, device=x.device)[:, :, None, None]
         return x
 
-    def _moved(
-        self, x: Tensor, rng: np.random.Generator, mirrored: np.ndarray | None, *, crop: int, shift: int
-    ) -> Tensor:
+    def _moved(self, x: Tensor, rng: Drawn, mirrored: np.ndarray | None, *, crop: int, shift: int) -> Tensor:
         """Whole pixels: a window of the padded picture, mirrored or not. The gather leaves channels last."""
         if not (crop or shift or self.flip):
             return x
@@ -84,7 +87,7 @@ class Augment:
         j = torch.as_tensor(columns, device=x.device)[:, None, :]
         return x[item, :, i, j].permute(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
 
-    def _affine(self, x: Tensor, rng: np.random.Generator) -> Tensor:
+    def _affine(self, x: Tensor, rng: Drawn) -> Tensor:
         """Rotation, scale, zoom and shift as one bilinear interpolation."""
         n, _, height, width = x.shape
         angle = np.deg2rad(rng.uniform(-self.rotate, self.rotate, n))
@@ -104,7 +107,7 @@ class Augment:
         grid = torch.stack([across, along], 3)  # (N, H, W, 2)
         return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
-    def _cut(self, x: Tensor, rng: np.random.Generator) -> Tensor:
+    def _cut(self, x: Tensor, rng: Drawn) -> Tensor:
         """A square at a random centre, which may lie partly outside, becomes the picture's mean colour."""
         n, _, height, width = x.shape
         top = rng.integers(0, height, n) - self.cutout // 2
@@ -117,6 +120,27 @@ class Augment:
             rows[:, None, :, None] & columns[:, None, None, :], device=x.device
         )  # (N, 1, H, W)
         return torch.where(hole, x.mean((2, 3), keepdim=True), x)
+
+
+PartOf = tuple[np.ndarray, int]
+
+
+class _PartOf:
+    """Draws for a whole batch, and gives the part for the items at `places` in it."""
+
+    def __init__(self, rng: np.random.Generator, places: np.ndarray, count: int) -> None:
+        self.rng, self.places, self.count = rng, places, count
+
+    def __getattr__(self, name: str) -> Callable[..., np.ndarray]:
+        def draw(*given: Any) -> np.ndarray:
+            *others, size = given
+            size = (self.count, *size[1:]) if isinstance(size, tuple) else self.count
+            return getattr(self.rng, name)(*others, size)[self.places]
+
+        return draw
+
+
+Drawn = np.random.Generator | _PartOf
 
 
 def mirrored_first(count: int, seed: int) -> np.ndarray:

@@ -93,16 +93,21 @@ def duration(text: str) -> float:
 
 
 class Checkpoints:
-    """The states of the run in `folder`. It is held by one process at a time."""
+    """The states of the run in `folder`. It is held by one process at a time.
 
-    def __init__(self, folder: Path) -> None:
-        self.run, self.folder = folder, folder / FOLDER
+    writes: whether this process does; of several that train together the first one does, for all
+    """
+
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
+        self.run, self.folder, self.writes = folder, folder / FOLDER, writes
         self._held: weakref.finalize | None = (
             None  # closes the lock, at the latest when nobody has this object
         )
 
     def hold(self) -> None:
         """Make the folder and keep other processes from training here. InputError where one does."""
+        if not self.writes:
+            return
         make_folder(self.folder)
         with writing(self.folder / LOCK):
             handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
@@ -121,10 +126,7 @@ class Checkpoints:
 
     def write(self, state: State) -> None:
         """Add this state, and let go of all but the last two."""
-        from safetensors.torch import save
-
-        numbers = {"format": FORMAT, "sum": _sum(state.tensors), "numbers": dict(state.numbers)}
-        content = save(dict(state.tensors), metadata={"hubel": json.dumps(numbers, sort_keys=True)})
+        content = packed(state)
         path = self.folder / f"{state.numbers['step']:09d}.safetensors"
         write_atomically(path, content)
         for old in [p for p in self._files() if p != path][KEPT - 1 :]:
@@ -141,13 +143,15 @@ class Checkpoints:
         damaged: list[str] = []
         for path in self._files():
             try:
-                return _read(path), damaged
+                return unpacked(_content(path), path), damaged
             except ArtifactError as e:
                 damaged.append(str(e))
         return None, damaged
 
     def end(self) -> None:
         """The training is over. Removed under another name, so that no half of the folder is ever taken for a state."""
+        if not self.writes:
+            return
         ended = self.folder.with_name(f".{FOLDER}.ended")
         shutil.rmtree(ended, ignore_errors=True)
         with writing(self.folder):
@@ -171,22 +175,38 @@ def unfinished(folder: Path) -> bool:
     return (folder / SETTINGS).is_file() and ((folder / FOLDER).is_dir() or not (folder / MODEL).is_file())
 
 
-def _read(path: Path) -> State:
-    """Raises ArtifactError where the file is damaged, or of a newer version."""
-    from safetensors import SafetensorError, safe_open
+def packed(state: State) -> bytes:
+    """The state as a safetensors file, with a sum over its bytes."""
+    from safetensors.torch import save
+
+    numbers = {"format": FORMAT, "sum": _sum(state.tensors), "numbers": dict(state.numbers)}
+    return save(dict(state.tensors), metadata={"hubel": json.dumps(numbers, sort_keys=True)})
+
+
+def unpacked(content: bytes, where: Path) -> State:
+    """What packed() was given. Raises ArtifactError where the content is damaged, or of a newer version."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
     try:
-        with safe_open(path, framework="pt") as stored:
-            card = json.loads((stored.metadata() or {})["hubel"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
+        size = int.from_bytes(content[:8], "little")
+        card = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["hubel"])
+        tensors = load(content)
         form, total, numbers = card["format"], card["sum"], dict(card["numbers"])
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as e:
-        raise ArtifactError(f"{path} is damaged and left out ({type(e).__name__}: {e})") from e
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as e:
+        raise ArtifactError(f"{where} is damaged and left out ({type(e).__name__}: {e})") from e
     if form != FORMAT:
-        raise ArtifactError(f"{path} has format {form}, this version of hubel reads {FORMAT}: left out")
+        raise ArtifactError(f"{where} has format {form}, this version of hubel reads {FORMAT}: left out")
     if total != _sum(tensors):
-        raise ArtifactError(f"{path} is damaged and left out: its bytes do not give its sum")
+        raise ArtifactError(f"{where} is damaged and left out: its bytes do not give its sum")
     return State(tensors, numbers)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise ArtifactError(f"{path} cannot be read and is left out: {e.strerror or e}") from e
 
 
 def _sum(tensors: Mapping[str, Tensor]) -> int:

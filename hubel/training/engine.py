@@ -43,8 +43,17 @@ class Engine(Protocol):
     def place(self, values: np.ndarray) -> Tensor:
         """A whole part of the data, copied to where batches are taken from it."""
 
-    def forward(self, x: Tensor, target: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """The loss of a batch, and how many of its answers are right (0 in a regression). seed: of dropout"""
+    def forward(self, x: Tensor, target: Tensor, seed: int, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        """The loss of a batch, and how many of its answers are right (0 in a regression). seed: of dropout
+
+        share: of the batch of all processes, as mass() counts
+        """
+
+    def mass(self, target: Tensor) -> float:
+        """What these items count together in the mean that the loss is."""
+
+    def agree(self) -> None:
+        """All processes take the first one's statistics of norms, and its averages."""
 
     def step(self, lr: float) -> None:
         """One step of gradient descent on the loss that forward gave last."""

@@ -27,6 +27,11 @@ def fitting(trainer: Trainer) -> Iterator[None]:
         if not (isinstance(e, OutOfMemory) or ran_out(e)):
             raise
         let_go(e)
+        if not trainer.ranks.alone:  # the others wait for this one's share, and cannot try with it
+            raise OutOfMemory(
+                f"the share of process {trainer.ranks.rank} in a batch of {trainer.recipe.batch:,} items does not fit "
+                "in its memory: say a smaller --batch, or start more processes"
+            ) from None
         count = len(trainer.inputs)
         asked = min(trainer.recipe.batch or count, count)
         fits = largest(trainer, asked)

@@ -7,6 +7,7 @@ yields each Epoch, and saves as it goes; `run` is the result.
 from __future__ import annotations
 
 import datetime
+import os
 import shlex
 import shutil
 import sys
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +39,8 @@ from hubel.run import (
     write_settings,
 )
 from hubel.training.checkpoint import FOLDER as CHECKPOINT
-from hubel.training.checkpoint import Checkpoints, Every, State
+from hubel.training.checkpoint import Checkpoints, Every, State, packed, unpacked
+from hubel.training.distributed import Ranks, join, leave, told_ranks
 from hubel.training.recipe import Recipe
 from hubel.training.transfer import Start
 
@@ -84,10 +87,12 @@ class Job:
     keeper: Keeper = field(init=False)
     saver: Saver = field(init=False)
     checkpoints: Checkpoints = field(init=False)
+    ranks: Ranks = field(init=False)
     began: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.checkpoints = Checkpoints(self.folder)
+        self.ranks = told_ranks()
+        self.checkpoints = Checkpoints(self.folder, writes=self.ranks.first)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -111,18 +116,28 @@ class Job:
             "recipe": self.recipe.to_dict(), "versions": versions(),
         }  # fmt: skip
 
+    @cached_property
+    def device(self) -> str:
+        """Where the network computes: the recipe's; several processes on one machine take a GPU each."""
+        chosen = choose_device(self.recipe.device)
+        if not self.ranks.alone and chosen == "cuda":
+            return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        return chosen
+
     def begin(self, progress: Progress | None = None) -> None:
         """Write run.toml, then read the data (not the test part), build the network, and go where it was left."""
         self.began = time.monotonic()
         self.checkpoints.hold()
-        if not self.resumed:
+        if not self.resumed and self.ranks.first:
             write_settings(self.folder, self.settings())
         reuse_memory()
+        self._join()
         # Reading releases the interpreter most of the time: torch is imported meanwhile.
         warm = threading.Thread(target=_import_torch, daemon=True)
         warm.start()
         self.dataset.progress = progress
-        train, val = self.dataset.train, self.dataset.val
+        with self.ranks.in_turn():
+            train, val = self.dataset.train, self.dataset.val
         if self.feedback is not None:
             train = self._with_feedback(train)
         warm.join()
@@ -132,8 +147,17 @@ class Job:
         with repeatable(self.recipe.deterministic):
             self._build(preprocess, train, val)
         self._go_on(train, val)
-        if self.resumed and self.force:
+        if self.resumed and self.force and self.ranks.first:
             write_settings(self.folder, self.settings())
+
+    def _join(self) -> None:
+        """Meet the other processes, if there are any."""
+        if self.ranks.alone:
+            return
+        if self.recipe.engine == "numpy":
+            raise InputError("--engine numpy computes in one process: leave `hubel launch` or --engine out")
+        join(self.device)
+        self.folder = Path(self.ranks.told(os.fsencode(self.folder)).decode(errors="surrogateescape"))
 
     def _go_on(self, train: Split, val: Split) -> None:
         """Where the training was left, or at the beginning."""
@@ -143,12 +167,12 @@ class Job:
         from hubel.training.saving import Saver, digest
 
         based_on = {
-            "data": digest(train, val), "arithmetic": self.trainer.engine.arithmetic, "threads": torch.get_num_threads()
+            "data": digest(train, val), "arithmetic": self.trainer.engine.arithmetic,
+            "threads": torch.get_num_threads(), "processes": self.ranks.world,
         }  # fmt: skip
         self.keeper = Keeper(self.trainer, self.card, self.folder)
         self.saver = Saver(self.folder, self.checkpoints, self.trainer, self.keeper, self.every, based_on)
-        state, damaged = self.checkpoints.newest()
-        self.resuming += damaged
+        state = self._state()
         if state is None:
             self.saver.start_over()
             if self.resumed:
@@ -158,6 +182,20 @@ class Job:
         self.saver.restore(state)
         at = f"step {self.trainer.step:,} of {self.trainer.steps:,}"
         self.resuming.append(f"from {at}, in epoch {self.trainer.epoch} of {self.recipe.epochs}")
+
+    def _state(self) -> State | None:
+        """The newest one that is whole, for all processes what the first one finds."""
+        if self.ranks.alone:
+            state, damaged = self.checkpoints.newest()
+            self.resuming += damaged
+            return state
+        content = b""
+        if self.ranks.first:
+            state, damaged = self.checkpoints.newest()
+            self.resuming += damaged
+            content = packed(state) if state else b""
+        content = self.ranks.told(content)
+        return unpacked(content, self.checkpoints.folder) if content else None
 
     def _check(self, state: State, based_on: dict[str, Any]) -> None:
         """Whether going on gives what an uninterrupted training would have given. InputError where it does not."""
@@ -172,10 +210,11 @@ class Job:
                 f"{self.folder} was begun in {then['arithmetic']}, and this would go on in {based_on['arithmetic']}. "
                 "Go on where that is at hand, or say --force"
             )
-        if then["threads"] != based_on["threads"]:
-            self.resuming.append(
-                f"with {based_on['threads']} threads, begun with {then['threads']}: the last digits may differ"
-            )
+        for what in ("threads", "processes"):
+            if then.get(what, 1) != based_on[what]:
+                self.resuming.append(
+                    f"with {based_on[what]} {what}, begun with {then.get(what, 1)}: the last digits may differ"
+                )
 
     def _with_feedback(self, train: Split) -> Split:
         assert self.feedback is not None
@@ -224,8 +263,9 @@ class Job:
             )  # fmt: skip
         engine = self._engine(network, train.targets)
         self.trainer = Trainer(
-            engine, train, val, recipe, augment=augment, adversary=self._adversary(engine), regress=regress
-        )
+            engine, train, val, recipe, augment=augment, adversary=self._adversary(engine), regress=regress,
+            ranks=self.ranks,
+        )  # fmt: skip
 
     def _adversary(self, engine: Engine) -> Adversary | None:
         """Who changes the pictures of each step against the network, where that was asked for."""
@@ -254,9 +294,11 @@ class Job:
             return NumpyEngine(self.card.wrap(network), recipe, **shared)
         from hubel.training.torch_engine import TorchEngine
 
-        device = choose_device(recipe.device)
+        device = self.device
         bf16 = choose_bf16(recipe.precision, device, gains=zoo.lookup(self.network.name).bf16)
-        return TorchEngine(self.card.wrap(network), recipe, **shared, device=device, bf16=bf16)
+        return TorchEngine(
+            self.card.wrap(network), recipe, **shared, device=device, bf16=bf16, ranks=self.ranks
+        )
 
     def epochs(self, progress: Progress | None = None) -> Iterator[Epoch]:
         """Learn, save, yield. Raises Diverged, Interrupted or StoppedEarly after what was learnt is saved.
@@ -268,7 +310,7 @@ class Job:
         from hubel.training.stopping import stopping
 
         keeper, saver = self.keeper, self.saver
-        board = Board(self.folder) if self.tensorboard else None
+        board = Board(self.folder) if self.tensorboard and self.ranks.first else None
         left = None if self.time_limit is None else self.time_limit - (time.monotonic() - self.began)
         try:
             with (
@@ -303,6 +345,7 @@ class Job:
             raise type(e)(f"{e}. {self._kept()}") from e
         finally:
             self.checkpoints.let_go()
+            leave()
             if board:
                 board.close()
 

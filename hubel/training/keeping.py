@@ -47,6 +47,9 @@ class Keeper:
         return bool(self.recipe.patience) and self.since >= self.recipe.patience
 
     def save(self) -> None:
+        """Write model.safetensors; of several processes the first one does."""
+        if not self.trainer.ranks.first:
+            return
         network = self.card.build()
         network.load_state_dict(self.weights)
         save_model(self.folder, self.card, network)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -24,6 +25,7 @@ from hubel.errors import Diverged
 from hubel.memory import in_pieces
 from hubel.run import at_once
 from hubel.training.adversarial import Adversary
+from hubel.training.distributed import ALONE, Ranks
 from hubel.training.engine import Engine, behind
 from hubel.training.freezing import Memory
 from hubel.training.recipe import Recipe
@@ -75,10 +77,10 @@ class Trainer:
 
     def __init__(
         self, engine: Engine, train: Split, val: Split, recipe: Recipe, *, augment: Augment | None = None,
-        adversary: Adversary | None = None, regress: bool = False,
+        adversary: Adversary | None = None, regress: bool = False, ranks: Ranks = ALONE,
     ) -> None:  # fmt: skip
         self.engine, self.recipe, self.augment, self.regress = engine, recipe, augment, regress
-        self.adversary = adversary
+        self.adversary, self.ranks = adversary, ranks
         self.inputs, self.targets = engine.place(train.inputs), engine.place(train.targets)
         self.val_inputs, self.val_targets = engine.place(val.inputs), engine.place(val.targets)
         self.mirrored = mirrored_first(len(self.inputs), recipe.seed)
@@ -103,13 +105,13 @@ class Trainer:
             if number == self.recipe.unfreeze_at and not self.batch:
                 self._unfreeze()
             for indices in islice(self._order(number), self.batch, None):
-                self.tally.add(*self.learn(indices, number, self.batch), len(indices))
+                loss, right, stop = self._agreed(*self.learn(indices, number, self.batch), number)
+                self.tally.add(loss, right, len(indices))
                 self.batch += 1
                 if progress:
                     progress(self.step, self.steps)
-                stop = (
-                    self.stop
-                )  # asked once: a signal that comes between here and the end of this step waits a step
+                # Asked once: a signal that comes between here and the end of this step waits a step.
+                stop = self.stop if self.ranks.alone else stop
                 if after_step:
                     after_step(stop)
                 if stop:
@@ -122,7 +124,7 @@ class Trainer:
             if found:
                 yield found
                 self.tally.go_on()
-            if stop or self.stop:
+            if stop or (self.stop and self.ranks.alone):  # several processes agree on it at their next step
                 return
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -158,27 +160,57 @@ class Trainer:
         self.memories = None
 
     def learn(self, indices: np.ndarray, epoch: int, batch: int) -> tuple[Tensor, Tensor]:
-        """One step of gradient descent on these items -> loss and count of right answers, as tensors on the device."""
+        """One step of gradient descent on these items -> loss and count of right answers, as tensors on the device.
+
+        Of several processes each takes its share, and its loss counts by that: the sum over all is the batch's.
+        """
         seed = (self.recipe.seed, epoch, batch)
         lr = self.lr = learning_rate(self.recipe, self.step, self.steps)
+        mine, part = self.ranks.share(len(indices)), 1.0
+        whole, indices = indices, indices[mine] if len(mine) else indices[:1]
         picked = torch.from_numpy(indices).to(self.inputs.device)
         target = self.targets[picked]
+        if not self.ranks.alone:  # one for whom nothing is left goes through the step with a part of 0
+            of_all = self.targets[torch.from_numpy(whole).to(self.inputs.device)]
+            part = len(mine) and self.engine.mass(target) / self.engine.mass(of_all)
         if self.memories:
             x = self.memories[0][picked]
         else:
             x = self._ready(self.inputs[picked])
             if self.augment:
                 mirrored = self.mirrored[indices] ^ (epoch % 2 == 0) if self.augment.flip else None
-                x = self.augment(x, (*seed, 1), mirrored)
+                places = mine if len(mine) else np.zeros(1, int)
+                x = self.augment(
+                    x, (*seed, 1), mirrored, of=None if self.ranks.alone else (places, len(whole))
+                )
             if self.adversary:
-                x = self.adversary(x, target, (*seed, 2), self.step / self.steps)
-        drawn = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
-        loss, right = self.engine.forward(x, target, drawn)
-        if self.engine.prompt and not math.isfinite(loss.item()):
-            raise self._diverged(loss.item(), epoch, lr)
+                x = self.adversary(x, target, (*seed, 2, *self._apart), self.step / self.steps)
+        drawn = int(np.random.SeedSequence((*seed, *self._apart)).generate_state(1, np.uint64)[0] >> 1)
+        loss, right = self.engine.forward(x, target, drawn, part)
+        if self.ranks.alone:
+            self._check(loss, epoch)
         self.engine.step(lr)
         self.step += 1
-        return loss, right
+        return (loss, right) if self.ranks.alone else (loss * part, right * min(1, len(mine)))
+
+    @property
+    def _apart(self) -> tuple[int, ...]:
+        """What is drawn in each process for itself, as for dropout, is drawn apart from the others."""
+        return () if self.ranks.first else (self.ranks.rank,)
+
+    def _agreed(self, loss: Tensor, right: Tensor, epoch: int) -> tuple[Tensor, Tensor, bool]:
+        """Loss and right answers of the whole batch, and whether any of several processes stops: then all do."""
+        if self.ranks.alone:
+            return loss, right, self.stop
+        told = torch.stack([loss.double(), right.double(), loss.new_tensor(float(self.stop)).double()])
+        sums = self.ranks.total(told.cpu())
+        self._check(sums[0], epoch)
+        self.stop = bool(sums[2])
+        return sums[0].float(), sums[1], self.stop
+
+    def _check(self, loss: Tensor, epoch: int) -> None:
+        if self.engine.prompt and not math.isfinite(loss.item()):
+            raise self._diverged(loss.item(), epoch, self.lr)
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the weights that would be saved now: the averaged ones, where there are any."""
@@ -192,16 +224,22 @@ class Trainer:
             return None, None
         total, right = 0.0, 0
 
-        def examine(start: int, stop: int) -> None:
+        def examine(first: int, start: int, stop: int) -> None:
             nonlocal total, right
-            chosen = torch.arange(start, stop, device=self.val_inputs.device)
+            chosen = torch.arange(first + start, first + stop, device=self.val_inputs.device)
             target = self.val_targets[chosen]
             x = self.memories[1][chosen] if self.memories else self._ready(self.val_inputs[chosen])
             loss, hits = self.engine.examine(x, target)
             total, right = total + loss * len(target), right + hits
 
+        # Each process takes a part of its own; no item is looked at twice.
+        first, last = (count * (self.ranks.rank + k) // self.ranks.world for k in (0, 1))
+        self.engine.agree()
         with self.engine.kept():
-            in_pieces(count, at_once(self.val_inputs.shape[1:], EVALUATION_CHUNK), examine)
+            in_pieces(
+                last - first, at_once(self.val_inputs.shape[1:], EVALUATION_CHUNK), partial(examine, first)
+            )
+        total, right = self.ranks.total(torch.tensor([total, right], dtype=torch.float64)).tolist()
         return total / count, None if self.regress else right / count
 
     def _told(self, number: int, tally: _Tally, *, whole: bool) -> Epoch:

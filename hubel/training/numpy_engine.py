@@ -78,7 +78,7 @@ class NumpyEngine:
     def place(self, values: Array) -> Tensor:
         return torch.from_numpy(np.array(values))  # a copy: a cache on disk is read-only
 
-    def forward(self, x: Tensor, target: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, target: Tensor, seed: int, share: float = 1.0) -> tuple[Tensor, Tensor]:
         labels = target.numpy()
         with np.errstate(all="ignore"):  # a loss that is not finite is told by the loop
             found = self.program.run(np.ascontiguousarray(x.numpy()), seed=seed)
@@ -99,6 +99,12 @@ class NumpyEngine:
             if self.average:
                 self.average.update(self._state())
         _let_go(found)
+
+    def mass(self, target: Tensor) -> float:
+        return float(len(target))
+
+    def agree(self) -> None:
+        """It is alone."""
 
     def unfreeze(self) -> None:
         raise AssertionError("a recipe for NumPy freezes nothing")

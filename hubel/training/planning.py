@@ -16,6 +16,7 @@ from hubel.errors import InputError, MissingExtra, Unfinished, UnknownName
 from hubel.files import new_folder
 from hubel.run import Network
 from hubel.training.checkpoint import Every, duration, unfinished
+from hubel.training.distributed import told_ranks
 from hubel.training.job import Job
 from hubel.training.recipe import AGAINST, compose, for_few, read_recipe
 from hubel.training.transfer import recipe_for, start
@@ -71,7 +72,7 @@ def prepare(
         _need_feedback(source, feedback)
     every, limit = Every.of(checkpoint_every), _seconds(time_limit)
     usual = f"{source.name}-{zoo.slug(name)}-{time.strftime('%Y%m%d-%H%M')}"
-    folder = place(usual) if place else _fresh(out, usual)
+    folder = place(usual) if place else _fresh(out, usual) if told_ranks().first else Path(out or usual)
     asked = {
         "preset": preset, "task": task, "resize": None if resize == "auto" else resize, "normalize": normalize,
         "val": val, "input": input_size and "x".join(map(str, input_size)),

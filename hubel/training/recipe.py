@@ -85,6 +85,7 @@ class Recipe:
     device: str = setting("auto", ARITHMETIC, "cpu, cuda, cuda:1, mps; auto = the fastest there is")
     threads: int = setting(0, ARITHMETIC, "processor threads; 0 = the engine's choice")
     deterministic: bool = setting(False, ARITHMETIC, "equal bytes from an equal seed on a GPU, too, at the cost of time; a processor gives them anyway")
+    sync_bn: bool = setting(False, ARITHMETIC, "of several processes: batch norm over the batch of all, not over each one's share")
 
     shift: float = setting(0.0, AUGMENT, "move by up to so many pixels each way")
     rotate: float = setting(0.0, AUGMENT, "turn by up to so many degrees each way")

@@ -40,6 +40,8 @@ class Saver:
 
     def line(self, epoch: Epoch) -> None:
         """One point more of the curves."""
+        if not self.checkpoints.writes:
+            return
         for name, row in ((HISTORY, epoch.row()), (TIMING, epoch.times())):
             append_line(self.folder / name, row)
             self.lines[name].append(row)
@@ -59,7 +61,7 @@ class Saver:
     def write(self) -> None:
         """A state, unless the last one is of the same place."""
         place = (self.trainer.epoch, self.trainer.batch)
-        if place == self.written:
+        if place == self.written or not self.checkpoints.writes:
             return
         tensors, numbers = self.trainer.state()
         kept, of_keeper = self.keeper.state()
@@ -93,6 +95,8 @@ class Saver:
         self._write_lines()
 
     def _write_lines(self) -> None:
+        if not self.checkpoints.writes:
+            return
         for name, rows in self.lines.items():
             path = self.folder / name
             if rows:

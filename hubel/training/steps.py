@@ -46,6 +46,10 @@ class Loss:
         w = self.weight[target]
         return (each * w).sum() / w.sum()
 
+    def mass(self, target: Tensor) -> float:
+        """What the items count in the mean together: their number, or the sum of their weights."""
+        return float(len(target) if self.weight is None else self.weight[target].sum())
+
 
 def auxiliary(network: nn.Module) -> tuple[float, ...]:
     """What the loss of each auxiliary classifier counts beside that of the answer, loss + sum_h a_h loss_h.

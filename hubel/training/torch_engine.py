@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from hubel.training.distributed import ALONE, Ranks
 from hubel.training.engine import behind
 from hubel.training.freezing import Frozen, freeze, last_layer
 from hubel.training.recipe import Recipe
 from hubel.training.steps import Average, Loss, Optimizer, auxiliary
+from hubel.training.synced_norm import synchronize
 from hubel.zoo.pixels import Pixels
 
 
@@ -25,9 +28,9 @@ class TorchEngine:
 
     def __init__(
         self, model: Pixels, recipe: Recipe, *, outputs: int, regress: bool = False, weight: Tensor | None = None,
-        device: str = "cpu", bf16: bool = False,
+        device: str = "cpu", bf16: bool = False, ranks: Ranks = ALONE,
     ) -> None:  # fmt: skip
-        self.model, self.recipe, self.regress = model, recipe, regress
+        self.model, self.recipe, self.regress, self.ranks = model, recipe, regress, ranks
         self.device, self.bf16 = torch.device(device), bf16
         self.prompt = self.device.type == "cpu"
         self.arithmetic = f"{'bf16' if bf16 else 'fp32'} on {self.device}"
@@ -44,6 +47,12 @@ class TorchEngine:
         )
         self.average = Average(model.network, recipe.ema) if recipe.ema else None
         self.at_hand: Tensor | None = None  # the loss of the batch that step() learns from
+        self.parallel: tuple[nn.Module, nn.Module] | None = (
+            None  # what answers in training, and it with its gradients summed
+        )
+        if recipe.sync_bn:
+            synchronize(model.network, ranks)
+        ranks.follow(model.state_dict().values())
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -59,7 +68,7 @@ class TorchEngine:
         placed = torch.from_numpy(np.array(values)).to(self.device)  # a copy: a cache on disk is read-only
         return placed.contiguous(memory_format=torch.channels_last) if placed.dim() == 4 else placed
 
-    def forward(self, x: Tensor, target: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, target: Tensor, seed: int, share: float = 1.0) -> tuple[Tensor, Tensor]:
         if not self.model.training:
             self.model.train()
             for module in self.frozen.modules if self.frozen else ():
@@ -67,9 +76,10 @@ class TorchEngine:
         torch.manual_seed(seed)
         z, *heads = self.answers(x)  # (N, K) each
         loss = self.loss(z, target)
-        for share, head in zip(auxiliary(self.model.network), heads, strict=True):
-            loss = loss + share * self.loss(head, target)
-        self.at_hand = loss
+        for weight, head in zip(auxiliary(self.model.network), heads, strict=True):
+            loss = loss + weight * self.loss(head, target)
+        # Gradients are averaged over the processes: the loss of each counts by its share, and their number.
+        self.at_hand = loss if self.ranks.alone else loss * (share * self.ranks.world)
         right = loss.new_zeros(()) if self.regress else (z.detach().argmax(1) == target).sum()
         return loss.detach(), right
 
@@ -89,7 +99,7 @@ class TorchEngine:
         for p in self.frozen.parameters:
             p.requires_grad_(True)
         self.optimizer.add(self.frozen.parameters)
-        self.frozen, self.front, self.behind = None, None, False
+        self.frozen, self.front, self.behind, self.parallel = None, None, False, None
         self.model.eval()  # the next step puts all of it into training
 
     def kept(self) -> AbstractContextManager[None]:
@@ -105,6 +115,14 @@ class TorchEngine:
 
     def weights(self) -> dict[str, Tensor]:
         return {name: t.detach().clone() for name, t in self.model.network.state_dict().items()}
+
+    def mass(self, target: Tensor) -> float:
+        return self.loss.mass(target)
+
+    def agree(self) -> None:
+        self.ranks.follow(self.model.buffers())
+        if self.average:
+            self.ranks.follow(self.average.kept)
 
     def state(self) -> dict[str, Tensor]:
         average = self.average.state() if self.average else {}
@@ -129,7 +147,15 @@ class TorchEngine:
         return [z.float() for z in (answers if isinstance(answers, tuple) else (answers,))]
 
     def _answering(self) -> nn.Module:
-        """The network, or the part of it behind the frozen front."""
+        """The network, or the part of it behind the frozen front; with its gradients averaged over all processes."""
+        part = self._part()
+        if self.ranks.alone or not (self.model.training and torch.is_grad_enabled()):
+            return part
+        if self.parallel is None or self.parallel[0] is not part:
+            self.parallel = part, DistributedDataParallel(part)
+        return self.parallel[1]
+
+    def _part(self) -> nn.Module:
         if not self.behind:
             return self.model
         assert self.frozen is not None and self.frozen.behind is not None

@@ -29,7 +29,7 @@ FLAGS = {
     "schedule": "step", "warmup": 0.25, "milestones": (0.25, 0.6, 0.9), "gamma": 0.3,
     "loss": "bce", "label_smoothing": 0.05, "balance": True,
     "patience": 4, "keep": "best", "ema": 0.7,
-    "engine": "numpy", "precision": "fp32", "device": "cpu", "threads": 1,
+    "engine": "numpy", "precision": "fp32", "device": "cpu", "threads": 1, "sync_bn": True, "deterministic": True,
     "shift": 1.5, "rotate": 11.0, "scale": 0.1, "flip": True, "crop": 1, "multiscale": 0.2, "cutout": 3,
     "brightness": 0.15, "colour_pca": 0.05,
     "mirror": True,

@@ -184,7 +184,7 @@ def test_two_epochs_show_every_picture_both_ways(tmp_path, monkeypatch):
     seen = {}
     real = Augment.__call__
 
-    def spy(self, x, seed, mirrored):
+    def spy(self, x, seed, mirrored, of=None):
         seen[seed[1:3]] = mirrored
         return real(self, x, seed, mirrored)
 
