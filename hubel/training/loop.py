@@ -249,6 +249,8 @@ class Trainer:
         val_loss, val_accuracy = self.validate()
         if val_loss is not None and not math.isfinite(val_loss):  # the last step may have gone too far
             raise self._diverged(val_loss, number, self.lr, "validation loss")
+        if val_loss is None and not all(w.isfinite().all() for w in self.engine.weights().values()):
+            raise self._diverged(math.nan, number, self.lr, "weights")
         return Epoch(
             number, loss, None if self.regress else accuracy, val_loss, val_accuracy,
             self.lr, tally.seconds, tally.count / max(tally.seconds, 1e-9), whole,
