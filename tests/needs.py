@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
@@ -49,6 +50,23 @@ def chrome(profile: Path) -> Iterator[Any]:
         yield opened
     finally:
         opened.quit()
+
+
+def postgres() -> Path:
+    """The folder of PostgreSQL's programs. HUBEL_REQUIRE_POSTGRES=1 makes their absence, or the driver's, a failure."""
+    found = [Path(at).parent for at in [shutil.which("initdb")] if at]
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # Debian's, not in PATH
+    driver = importlib.util.find_spec("psycopg") is not None
+    if found and driver:
+        return found[0]
+    reason = (
+        "psycopg is not installed"
+        if found
+        else "initdb and postgres are not here (Debian: apt install postgresql)"
+    )
+    if os.environ.get("HUBEL_REQUIRE_POSTGRES") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def browser() -> tuple[str, str]:

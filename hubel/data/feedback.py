@@ -1,7 +1,8 @@
 """People's corrections: pictures with the label that they should have had, kept in a database, and learnt from.
 
 A row per picture and run: what the network saw (as PNG), the right label, what was answered instead. Whoever corrects
-the same picture again replaces the row. SQLite in a folder by default; any database that SQLAlchemy knows by its URL.
+the same picture again replaces the row. SQLite in a folder by default; PostgreSQL, or any database that SQLAlchemy
+knows, by its URL.
 Corrections of pictures of the test part are kept, too, but never learnt from: it could measure nothing any more.
 """
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from hubel.data.records import Split, listing
 from hubel.errors import ArtifactError, DataError, InputError, MissingExtra
 
 FILE = "feedback.sqlite"  # in the folder that is named
+TRIES = 5  # to keep a correction, where others keep one of the same picture at the same moment
+POSTGRES = r"postgres(ql)?://"  # without a driver
 
 
 @dataclass(frozen=True)
@@ -68,14 +72,18 @@ class Store:
             sql.UniqueConstraint("model", "digest"),
         )  # fmt: skip
         try:
-            self._engine = sql.create_engine(url_of(place, make=make))
+            # A database may have begun anew since it was last asked; that is found out before the next question.
+            self._engine = sql.create_engine(url_of(place, make=make), pool_pre_ping=True)
             if make:
                 self._table.metadata.create_all(self._engine)
             if "corrections" in sql.inspect(self._engine).get_view_names():
                 # A view is a program: it could run for ever.
                 raise InputError(f"no feedback can be read from {shown(place)}: its corrections are no table")
-            self.count()
+            with self._engine.connect() as open_:
+                open_.execute(sql.select(self._table.c.id).limit(1))
         except ImportError as e:
+            if e.name == "psycopg":
+                raise MissingExtra("psycopg", "postgres", f"feedback at {shown(place)}") from e
             raise InputError(
                 f"{shown(place)} needs the driver {e.name}, which is not installed: pip install {e.name}"
             ) from e
@@ -85,28 +93,42 @@ class Store:
             ) from e
 
     def keep(self, correction: Correction) -> int:
-        """Its number. Raises ArtifactError where the database refuses."""
+        """Its number. Raises ArtifactError where the database refuses, as `count` does."""
         digest = hashlib.sha256(correction.picture).hexdigest()
         table, now = self._table, datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         row = {
             "made": now, "model": correction.model, "digest": digest, "label": correction.label,
             "answer": correction.answer, "sample": correction.sample, "picture": correction.picture,
         }  # fmt: skip
-        try:
-            with self._engine.begin() as open_:
-                open_.execute(
-                    table.delete().where(table.c.model == correction.model, table.c.digest == digest)
-                )
-                (number,) = open_.execute(table.insert().values(row)).inserted_primary_key or (0,)
-                return int(number)
-        except self._sql.exc.SQLAlchemyError as e:
-            raise ArtifactError(f"the correction could not be kept: {_first_line(e)}") from e
+        for left in reversed(range(TRIES)):
+            try:
+                with self._asked("kept") as open_:
+                    open_.execute(
+                        table.delete().where(table.c.model == correction.model, table.c.digest == digest)
+                    )
+                    (number,) = open_.execute(table.insert().values(row)).inserted_primary_key or (0,)
+                    return int(number)
+            except ArtifactError as e:
+                # Unless another process was quicker: its row is there now, and can be replaced.
+                if not left or not isinstance(e.__cause__, self._sql.exc.IntegrityError):
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     def count(self) -> int:
-        with self._engine.connect() as open_:
+        with self._asked("counted") as open_:
             return int(
                 open_.execute(self._sql.select(self._sql.func.count()).select_from(self._table)).scalar_one()
             )
+
+    @contextmanager
+    def _asked(self, what: str) -> Iterator[Any]:
+        try:
+            with self._engine.begin() as open_:
+                yield open_
+        except self._sql.exc.SQLAlchemyError as e:
+            raise ArtifactError(
+                f"corrections could not be {what} at {shown(self.place)}: {_first_line(e)}"
+            ) from e
 
     def corrections(self) -> list[Correction]:
         """All, in the order in which they came."""
@@ -136,6 +158,8 @@ class Store:
 
 def url_of(place: str, *, make: bool = False) -> str:
     """The database's URL. Raises InputError for a folder without corrections where none is to be made."""
+    if re.match(POSTGRES, place):
+        return re.sub(POSTGRES, "postgresql+psycopg://", place, count=1)
     if re.match(r"[a-z][\w+]*://", place):
         return place
     folder = Path(place)

@@ -12,14 +12,14 @@ from hubel.serving.envelope import answer
 from hubel.serving.inputs import Asked, asked
 from hubel.serving.limits import Refused
 from hubel.serving.samples import png
-from hubel.serving.service import service_of
+from hubel.serving.service import chosen, service_of
 
 
 def router() -> APIRouter:
     """The routes of one run; the app has them under /v1 and under /v1/models/{name}."""
     routes = APIRouter(tags=["feedback"])
 
-    @routes.get("/feedback")
+    @routes.get("/feedback", dependencies=[Depends(chosen)])
     def kept(request: Request) -> Response:
         """Whether corrections are kept, and how many there are."""
         store = service_of(request).feedback

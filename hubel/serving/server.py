@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import gc
 import json
+import logging
 import os
 import signal
 import socket
@@ -147,6 +148,7 @@ def made(settings: Settings) -> Any:
     warnings.filterwarnings(
         "ignore", module="PIL"
     )  # what strangers' pictures lack is for the answer, not for our log
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     service = open_service(
         settings.runs, settings.limits, engine=settings.engine, threads=settings.threads, workers=settings.workers,
         feedback=settings.feedback,

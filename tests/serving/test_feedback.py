@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from making import png
 from online import told
+from postgres import server
 
 import hubel
 from hubel.data.feedback import Correction, Store, joined, learnt_from, shown
-from hubel.errors import DataError, InputError
+from hubel.errors import DataError, InputError, MissingExtra
 
+
+@pytest.fixture(scope="module")
+def postgres():
+    with server() as url:
+        yield url
+
+
+@pytest.fixture(params=["folder", "PostgreSQL"])
+def place(request, tmp_path):
+    """Where corrections are kept: a folder that is not there yet; a new database of a server of our own."""
+    if request.param == "folder":
+        return str(tmp_path / "kept")
+    url = request.getfixturevalue("postgres")
+    import psycopg
+
+    name = f"d{next(NUMBERS)}"
+    with psycopg.connect(url.format("postgres"), autocommit=True) as open_:
+        open_.execute(f"CREATE DATABASE {name}")
+    return url.format(name)
+
+
+NUMBERS = itertools.count()
 PIXELS = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
 
 
@@ -21,8 +49,7 @@ def test_nothing_is_kept_unless_asked(client, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_correction_is_kept_and_replaced(serving, tmp_path):
-    place = str(tmp_path / "kept")
+def test_a_correction_is_kept_and_replaced(serving, place):
     with serving(feedback=place) as client:
         assert told(client.get("/v1/feedback")) == {"kept": True, "count": 0}
         told(client.post("/v1/feedback?label=3&answer=8", content=png(PIXELS)), 201)
@@ -50,13 +77,13 @@ def test_a_correction_that_says_nothing_is_refused(serving, tmp_path, query, mes
 
 
 @pytest.fixture
-def kept(tmp_path):
+def kept(place):
     """Two corrections of drawings, and one of a picture of the test part."""
-    store = Store(str(tmp_path), make=True)
+    store = Store(place, make=True)
     for level, label, sample in ((10, "3", ""), (20, "9", ""), (30, "1", "00007")):
         store.keep(Correction(png(np.full((8, 8), level)), label, "0", "m", sample))
     store.close()
-    return str(tmp_path)
+    return place
 
 
 def test_training_gets_the_corrections_after_its_own_pictures(kept):
@@ -91,6 +118,51 @@ def test_a_place_without_feedback_says_how_some_comes_there(tmp_path):
     with pytest.raises(InputError, match=r"there is no feedback at .*--feedback"):
         Store(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_corrections_of_one_picture_at_one_moment_are_one_in_the_end(place):
+    """Eight who begin together: each first deletes what is there, and only one can be the first to insert."""
+    store, begin = Store(place, make=True), threading.Barrier(8)
+    picture = png(PIXELS)
+
+    def keep(label):
+        begin.wait(60)
+        return store.keep(Correction(picture, label, "0", "m"))
+
+    with ThreadPoolExecutor(8) as several:
+        numbers = list(several.map(keep, "01234567"))
+    (left,) = store.corrections()
+    store.close()
+    assert left.label in "01234567" and left.picture == picture and all(numbers)
+
+
+def test_a_database_that_began_anew_is_asked_again(postgres):
+    import psycopg
+
+    store = Store(postgres.format("postgres"), make=True)
+    with psycopg.connect(postgres.format("postgres"), autocommit=True) as open_:
+        ended = open_.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'hubel'"
+        ).fetchall()
+    assert ended
+    assert store.keep(Correction(png(PIXELS), "3", "0", "m")) and store.count() == 1
+    store.close()
+
+
+def test_a_database_that_is_gone_is_503(serving, tmp_path):
+    with serving(feedback=str(tmp_path / "kept")) as client:
+        client.service.feedback._engine.dispose()
+        (tmp_path / "kept/feedback.sqlite").write_bytes(b"no database any more, for whatever reason" * 99)
+        assert "corrections could not be counted" in told(client.get("/v1/feedback"), 503)
+        said = told(client.post("/v1/feedback?label=3", content=png(PIXELS)), 503)
+        assert "corrections could not be kept at" in said
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_missing_driver_is_named_with_the_line_that_installs_it(monkeypatch, scheme):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtra, match=r"me:…@.* needs psycopg, .*\[postgres\]"):
+        Store(f"{scheme}://me:s3cret@127.0.0.1:1/db")
 
 
 def test_a_password_is_never_shown():

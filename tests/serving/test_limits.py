@@ -113,6 +113,7 @@ def test_a_bad_request_is_told_what_is_wrong(client, what, request_, status, mes
     ("GET", "/page/nothing.js", 404, "there is nothing"),
     ("GET", "/page/../../run.py", 404, "there is nothing"),
     ("GET", "/v1/models/nobody/model", 404, "no model named 'nobody'; there are digits, oblong, points"),
+    ("GET", "/v1/models/nobody/feedback", 404, "no model named 'nobody'"),
     ("GET", "/v1/samples/359", 404, "they go from 0 to 358"),
     ("GET", "/v1/predictions/359", 404, "they go from 0 to 358"),
     ("GET", "/v1/similar/359", 404, "they go from 0 to 358"),
