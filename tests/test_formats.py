@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faults import command
+from faults import bytes_below, command
 
 from hubel.errors import ArtifactError
 from hubel.evaluation.evaluate import evaluate, read_predictions
@@ -117,6 +117,24 @@ def test_settings_of_no_format_are_damage(run, form):
     with_settings(run, form)
     with pytest.raises(ArtifactError, match=r"run\.toml is damaged: its format is "):
         load(run)
+
+
+def test_a_state_of_a_newer_version_is_not_begun_anew_over(tmp_path):
+    """It may be weeks of work: going on needs the newer version, and nothing is changed."""
+    import hubel
+
+    def stop(epoch):
+        raise KeyboardInterrupt
+
+    settings = {"network": "mlp", "epochs": 2, "checkpoint_every": "5steps"}
+    with pytest.raises(KeyboardInterrupt):
+        hubel.train("digits", **settings, on_epoch=stop, out=tmp_path / "run")
+    for state in (tmp_path / "run" / "checkpoint").glob("*.safetensors"):
+        state.write_bytes(state.read_bytes().replace(b'\\"format\\": 1,', b'\\"format\\": 2,'))
+    before = bytes_below(tmp_path)
+    said = command("train", "--resume", tmp_path / "run")
+    assert said.code == 3 and "has format 2, this version of hubel reads 1: upgrade hubel" in said.err
+    assert bytes_below(tmp_path) == before
 
 
 def test_beside_damaged_settings_the_model_alone_can_be_named(run):

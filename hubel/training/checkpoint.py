@@ -92,6 +92,10 @@ def duration(text: str) -> float:
     return seconds
 
 
+class Damaged(ArtifactError):
+    """A state that is not whole; the one before it may be."""
+
+
 class Checkpoints:
     """The states of the run in `folder`. It is held by one process at a time.
 
@@ -144,7 +148,7 @@ class Checkpoints:
         for path in self._files():
             try:
                 return unpacked(_content(path), path), damaged
-            except ArtifactError as e:
+            except Damaged as e:
                 damaged.append(str(e))
         return None, damaged
 
@@ -194,11 +198,11 @@ def unpacked(content: bytes, where: Path) -> State:
         tensors = load(content)
         form, total, numbers = card["format"], card["sum"], dict(card["numbers"])
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as e:
-        raise ArtifactError(f"{where} is damaged and left out ({type(e).__name__}: {e})") from e
+        raise Damaged(f"{where} is damaged and left out ({type(e).__name__}: {e})") from e
     if form != FORMAT:
-        raise ArtifactError(f"{where} has format {form}, this version of hubel reads {FORMAT}: left out")
+        raise ArtifactError(f"{where} has format {form}, this version of hubel reads {FORMAT}: upgrade hubel")
     if total != _sum(tensors):
-        raise ArtifactError(f"{where} is damaged and left out: its bytes do not give its sum")
+        raise Damaged(f"{where} is damaged and left out: its bytes do not give its sum")
     return State(tensors, numbers)
 
 
@@ -206,7 +210,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as e:
-        raise ArtifactError(f"{path} cannot be read and is left out: {e.strerror or e}") from e
+        raise Damaged(f"{path} cannot be read and is left out: {e.strerror or e}") from e
 
 
 def _sum(tensors: Mapping[str, Tensor]) -> int:
