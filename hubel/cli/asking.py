@@ -98,7 +98,8 @@ def _named(run: Run, pictures: list[str]) -> Chosen:
     plain = [Path(path).name for path in paths]
     names = plain if len(set(plain)) == len(plain) else paths
     folders = [Path(path).parent.name for path in paths]
-    labels = [folder if folder in run.classes else None for folder in folders]
+    known = set(run.classes)
+    labels = [folder if folder in known else None for folder in folders]
     items = Items(np.stack(inputs), tuple(names), tuple(labels))
     return Chosen(items, f"{len(items):,} pictures." if len(items) > 1 else "", problems)
 

@@ -102,7 +102,9 @@ def one_hot(labels: Array, classes: int, dtype: type[np.floating] = np.float64) 
         raise DefinitionError(
             f"one_hot: classes are 0 to {classes - 1}, labels go from {labels.min()} to {labels.max()}"
         )
-    return np.eye(classes, dtype=dtype)[labels.astype(int)]
+    t = np.zeros((*labels.shape, classes), dtype)
+    np.put_along_axis(t, labels.astype(int)[..., None], 1, axis=-1)
+    return t
 
 
 def _alike(name: str, y: Array, t: Array) -> None:

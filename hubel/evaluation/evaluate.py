@@ -46,13 +46,15 @@ def evaluate(
     folder = run.path if own and part == "test" else run.path / "evaluations" / name
     found: Evaluation
     if run.task == "regress":
-        answers = np.concatenate([*_logits(run, split, progress)])
+        answers = np.concatenate([*logits_of(run, split, progress)])
         values = Values(tuple(split.items), _targets(run, split), answers)
         files = values.files()
         found = Regression.of(values, dataset.source.name, part, folder)
     else:
         labels = labelled(run, place)
-        predictions = Predictions.from_logits(split.items, labels, _logits(run, split, progress), run.classes)
+        predictions = Predictions.from_logits(
+            split.items, labels, logits_of(run, split, progress), run.classes
+        )
         files = predictions.files()
         found = Classification.of(predictions, dataset.source.name, part, folder)
     drawn = boundary.draw(run, split) if boundary.applies(run) else None
@@ -125,7 +127,7 @@ def _part(dataset: Dataset, wanted: str) -> tuple[str, Split]:
     raise DataError(f"{dataset.source.name} has no item to evaluate on")
 
 
-def _logits(run: Run, split: Split, progress: Progress | None) -> Iterator[np.ndarray]:
+def logits_of(run: Run, split: Split, progress: Progress | None = None) -> Iterator[np.ndarray]:
     """The split's logits in pieces of at most NUMBERS_AT_ONCE numbers. -> (n, K) float32 each"""
     at_once = max(1, NUMBERS_AT_ONCE // max(1, len(run.classes)))
     for start in range(0, len(split), at_once):

@@ -11,7 +11,7 @@ import numpy as np
 
 from hubel.data import Split
 from hubel.errors import ArtifactError, HubelError
-from hubel.evaluation.evaluate import match_classes, read_predictions
+from hubel.evaluation.evaluate import logits_of, match_classes, read_predictions
 from hubel.evaluation.predictions import Predictions
 from hubel.run import Run
 from hubel.serving.limits import Refused
@@ -69,8 +69,9 @@ class Samples:
         if isinstance(stored, Predictions) and list(stored.items) == list(self.split.items):
             return stored
         labels = match_classes(self.split.targets, self.dataset.classes, self.run.classes)
-        logits = self.run.logits(self.split.inputs)
-        return Predictions.from_logits(self.split.items, labels, logits, self.run.classes)
+        return Predictions.from_logits(
+            self.split.items, labels, logits_of(self.run, self.split), self.run.classes
+        )
 
     def facts(self, number: int) -> dict[str, Any]:
         """id, item, and where there are classes: label, answer, p, loss and whether it is right."""

@@ -21,13 +21,13 @@ from hubel.definitions import (
     Node,
     State,
     Tape,
-    binary_cross_entropy_with_logits,
-    cross_entropy_with_logits,
     log_softmax,
+    mean,
     mean_squared_error,
-    multiply,
-    one_hot,
+    power,
+    select,
     softmax,
+    softplus,
     total,
 )  # fmt: skip
 from hubel.definitions.windows import Array
@@ -194,33 +194,60 @@ class Loss:
         apply = z.tape.apply
         if self.regress:
             return apply(mean_squared_error, z, target)
-        t = one_hot(target, self.outputs, z.value.dtype.type)  # (N, K)
-        t = t * (1 - self.smoothing) + self.smoothing / self.outputs
-        if self.weight is not None:
-            return self._weighed(z, t, self.weight, self.weight[target])
+        kind = z.value.dtype
+        w = np.ones(len(target), kind) if self.weight is None else self.weight[target].astype(kind)  # (N,)
         match self.name:
             case "cross-entropy":
-                return apply(cross_entropy_with_logits, z, t)
+                each = self._cross_entropy(z, target, w)
             case "bce":
-                return apply(binary_cross_entropy_with_logits, z, t)
+                each = self._binary(z, target) * w
             case _:
-                return apply(mean_squared_error, apply(softmax, z), t)
+                each = self._squared(z, target) * w
+        return apply(total, each) * (1 / w.sum())
 
-    def _weighed(self, z: Node, t: Array, weight: Array, each: Array) -> Node:
-        """The same, weighted. each: (N,) the weights of the items; the definitions divide by N, not by their sum."""
-        apply, scale = z.tape.apply, len(t) / each.sum()
-        match self.name:
-            case "cross-entropy":
-                # As in PyTorch, what smoothing gives to a class has the weight of that class.
-                return apply(cross_entropy_with_logits, z, t * (weight * scale))
-            case "bce":
-                # It is the categorical one of logits 0 for no and z for yes, which is linear in its target.
-                answers = apply(multiply, z, np.array([0, 1], t.dtype)[:, None, None])  # (2, N, K)
-                wanted = np.stack([1 - t, t]) * (each * scale)[:, None]
-                return apply(total, apply(log_softmax, answers, axis=0) * (-wanted / t.size))
-            case _:
-                root = np.sqrt(each * scale)[:, None]  # (N, 1), as what is weighed is squared
-                return apply(mean_squared_error, apply(softmax, z) * root, t * root)
+    def _cross_entropy(self, z: Node, target: Array, w: Array) -> Node:
+        """-> (N,) weighted. As in PyTorch, what smoothing gives to a class has the weight of that class."""
+        apply, logs = z.tape.apply, z.tape.apply(log_softmax, z)  # (N, K)
+        each = apply(select, logs, key=_at(target)) * (w * (self.smoothing - 1))
+        if self.smoothing:
+            weighed = logs if self.weight is None else logs * self.weight.astype(w.dtype)
+            each = each - apply(total, weighed, axes=1) * (self.smoothing / self.outputs)
+        return each
+
+    def _binary(self, z: Node, target: Array) -> Node:
+        """-> (N,). See training.steps.Loss."""
+        apply = z.tape.apply
+        own = apply(select, z, key=_at(target))  # (N,)
+        each = apply(mean, apply(softplus, apply(added_at, z, own * -2.0, labels=target)), axes=1)
+        if self.smoothing:
+            each = each + (own - apply(mean, z, axes=1)) * (self.smoothing / self.outputs)
+        return each
+
+    def _squared(self, z: Node, target: Array) -> Node:
+        """-> (N,). See training.steps.Loss."""
+        apply = z.tape.apply
+        everywhere = apply(softmax, z) - self.smoothing / self.outputs  # (N, K)
+        at_label = np.full(len(target), self.smoothing - 1, z.value.dtype)
+        missed = apply(added_at, everywhere, at_label, labels=target)
+        return apply(mean, apply(power, missed, exponent=2.0), axes=1)
+
+
+def _at(labels: Array) -> tuple[Array, Array]:
+    """The key of each row's label."""
+    return np.arange(len(labels)), labels
+
+
+def added_at(x: Array, more: Array, labels: Array) -> Array:
+    """y = x, but y[n, labels[n]] = x[n, labels[n]] + more[n].   x: (N, K)   more: (N,)"""
+    y = x.copy()
+    y[_at(labels)] += more
+    return y
+
+
+def added_at_backward(dy: Array, x: Array, more: Array, labels: Array) -> tuple[Array, Array]:
+    """dx = dy;  dmore[n] = dy[n, labels[n]]"""
+    del x, more
+    return dy, dy[_at(labels)]
 
 
 class Optimizer:

@@ -20,6 +20,7 @@ class Loss:
     cross-entropy: -sum_k t_k log softmax(z)_k, with t the one-hot target, smoothed: (1 - e) t + e / K
     bce:           binary cross-entropy of sigmoid(z_k) against t_k, mean over classes
     mse:           classify: mean over classes of (softmax(z)_k - t_k)^2; regress: of (z - target)^2
+    t is never written out: of 10,000 classes it would be as large as all answers together.
     weight: (K,) per class, for `balance`; the mean is then weighted, sum w_n l_n / sum w_n
     """
 
@@ -35,16 +36,28 @@ class Loss:
             return F.mse_loss(z, target)
         if self.name == "cross-entropy":
             return F.cross_entropy(z, target, weight=self.weight, label_smoothing=self.smoothing)
-        t = F.one_hot(target, self.outputs).to(z.dtype)  # (N, K)
-        t = t * (1 - self.smoothing) + self.smoothing / self.outputs
-        if self.name == "bce":
-            each = F.binary_cross_entropy_with_logits(z, t, reduction="none").mean(1)
-        else:
-            each = (z.softmax(1) - t).square().mean(1)  # (N,)
+        each = self._binary(z, target) if self.name == "bce" else self._squared(z, target)  # (N,)
         if self.weight is None:
             return each.mean()
         w = self.weight[target]
         return (each * w).sum() / w.sum()
+
+    def _binary(self, z: Tensor, target: Tensor) -> Tensor:
+        """-> (N,). With y the label and s = z but for s_y = -z_y: mean_k log(1 + e^s_k) + e (z_y - mean_k z_k) / K,
+
+        which is the sum in the class's docstring, as log(1 + e^z) - z = log(1 + e^-z).
+        """
+        own = z.gather(1, target[:, None])  # (N, 1)
+        each = F.softplus(z.scatter_add(1, target[:, None], -2 * own)).mean(1)
+        if self.smoothing:
+            each = each + self.smoothing / self.outputs * (own[:, 0] - z.mean(1))
+        return each
+
+    def _squared(self, z: Tensor, target: Tensor) -> Tensor:
+        """-> (N,). The target is taken away where it is: e / K everywhere, 1 - e more at the label."""
+        missed = z.softmax(1) - self.smoothing / self.outputs  # (N, K)
+        at_label = missed.new_full((len(target), 1), self.smoothing - 1)
+        return missed.scatter_add(1, target[:, None], at_label).square().mean(1)
 
     def mass(self, target: Tensor) -> float:
         """What the items count in the mean together: their number, or the sum of their weights."""

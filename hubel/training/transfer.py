@@ -158,7 +158,8 @@ def _matched(ours: Card, theirs: Card) -> tuple[list[int] | None, str]:
             same, theirs.outputs, ours.outputs, "outputs"
         )
     if sorted(ours.classes) == sorted(theirs.classes):
-        order = [theirs.classes.index(name) for name in ours.classes]
+        place = {name: k for k, name in enumerate(theirs.classes)}
+        order = [place[name] for name in ours.classes]
         moved = "" if order == sorted(order) else ", matched by name"
         return order, f"the last layer goes on: the same {len(order)} classes{moved}"
     return None, _told(False, theirs.outputs, ours.outputs, "classes")

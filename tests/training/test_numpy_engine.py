@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -11,10 +13,11 @@ import hubel
 from hubel import zoo
 from hubel.data import Split
 from hubel.data.augment import Augment
+from hubel.definitions import Tape
 from hubel.errors import Diverged, InputError
 from hubel.training import prepare
 from hubel.training.loop import Trainer
-from hubel.training.numpy_engine import NumpyEngine
+from hubel.training.numpy_engine import Loss, NumpyEngine
 from hubel.training.recipe import Recipe, compose
 from hubel.training.steps import balanced
 from hubel.training.torch_engine import TorchEngine
@@ -130,6 +133,21 @@ def test_every_loss_is_the_same_weighted_and_smoothed(loss, label_smoothing, bal
     assert_one_path(
         loss=loss, label_smoothing=label_smoothing, balance=balance, optimizer="momentum", lr=0.05
     )
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "bce", "mse"])
+def test_ten_thousand_classes_need_no_more_than_a_few_times_their_answers(loss):
+    K = 10_000
+    z = np.random.default_rng(0).normal(size=(8, K)).astype(np.float32)  # 0.3 MB, and a K x K table 400 MB
+    wanted = Loss(loss, K, regress=False, smoothing=0.1, weight=np.ones(K, np.float32))
+    tracemalloc.start()
+    try:
+        leaf = Tape().leaf(z)
+        slope = leaf.tape.gradients(wanted(leaf, np.arange(8)))[leaf]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert slope.shape == z.shape and most < 12 * z.nbytes
 
 
 def test_balanced_answers_of_exactly_nought_learn_as_all_others():

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hubel.training.recipe import Recipe
 from hubel.training.steps import Average, Loss, Optimizer, balanced, learning_rate
@@ -61,6 +63,42 @@ def test_regression_takes_the_output_itself():
     target = np.array([[1.0, 2.0, 0.0]] * 4)
     got = Loss("auto", 3, regress=True)(torch.tensor(Z), torch.tensor(target)).item()
     assert got == pytest.approx(((Z - target) ** 2).mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("e", [0.0, 0.3])
+@pytest.mark.parametrize("name", ["bce", "mse"])
+def test_the_slope_of_a_loss_is_that_of_the_written_out_target(name, e):
+    t = torch.tensor(smoothed(e))
+    z, same = (torch.tensor(Z, requires_grad=True) for _ in range(2))
+    Loss(name, 3, regress=False, smoothing=e)(z, torch.tensor(T)).backward()
+    each = F.binary_cross_entropy_with_logits if name == "bce" else lambda z, t: F.mse_loss(z.softmax(1), t)
+    each(same, t).backward()
+    torch.testing.assert_close(z.grad, same.grad, rtol=1e-10, atol=1e-12)
+
+
+class Rows(TorchDispatchMode):
+    """What has a number for each item and class, as it is made, and in how many places it is not 0."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.shape, self.filled = shape, []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and tuple(made.shape) == self.shape:
+            self.filled.append(int(made.count_nonzero()))
+        return made
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "bce", "mse"])
+def test_no_target_is_written_out_for_all_classes(name):
+    z, target = torch.randn(4, 50), torch.tensor([3, 0, 49, 3])
+    with Rows((4, 50)) as seen:
+        Loss(name, 50, regress=False, smoothing=0.1)(z, target)
+    assert seen.filled and min(seen.filled) > 4  # a one-hot target has four ones, and is else empty
+    with Rows((4, 50)) as seen:
+        F.one_hot(target, 50)
+    assert min(seen.filled) <= 4
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "bce", "mse"])
