@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio.to_thread
 import numpy as np
@@ -30,7 +30,10 @@ from starlette.requests import ClientDisconnect
 
 from hubel.errors import DataError, HubelError, UnknownName
 from hubel.serving.limits import Limits, Refused
+from hubel.serving.lines import at_first
 from hubel.serving.service import Served, chosen
+
+T = TypeVar("T")
 
 KEYS = ("image", "images", "pixels", "sample", "samples", "row", "rows")
 
@@ -94,7 +97,10 @@ async def asked(request: Request) -> Asked:
         return await _aside(_files, served, files, once([*options.items(), *fields]))
     body = await whole_body(request, limits)
     if kind == "application/json" or kind.endswith("+json"):
-        return await _aside(_json, served, body, options)
+        said = await _aside(json_object, body, limits)
+        if "sample" in said or "samples" in said:
+            await at_first(lambda: served.samples)
+        return await _aside(_json, served, said, options)
     return await _aside(_files, served, [("picture", picture_bytes(body, kind))], options)
 
 
@@ -145,7 +151,7 @@ def queries(dependant: Dependant) -> Iterator[str]:
         yield from queries(inner)
 
 
-async def _aside(work: Callable[..., Asked], *arguments: Any) -> Asked:
+async def _aside(work: Callable[..., T], *arguments: Any) -> T:
     """In one of few threads: each may hold a picture of the largest size."""
     return await anyio.to_thread.run_sync(work, *arguments, limiter=_decoders())
 
@@ -265,8 +271,7 @@ def _files(served: Served, files: Sequence[tuple[str, bytes]], options: dict[str
     return Asked(served, tuple(name for name, _ in files), _prepared(served, files), options)
 
 
-def _json(served: Served, body: bytes, options: dict[str, Any]) -> Asked:
-    said = json_object(body, served.limits)
+def _json(served: Served, said: dict[str, Any], options: dict[str, Any]) -> Asked:
     keys = [key for key in KEYS if key in said]
     if len(keys) != 1:
         raise Refused(

@@ -1,4 +1,7 @@
-"""A line before slow work: one thread, few who wait, none too long, and nothing begun for a client that has gone."""
+"""A line before slow work: one thread, few who wait, none too long, and nothing begun for a client that has gone.
+
+And a place for what is slow the first time alone, so that those who wait for it do not take all threads from others.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, TypeVar
 
+import anyio.to_thread
 from fastapi import Request
 
 from hubel.serving.batching import Gone, Receive
@@ -69,6 +74,16 @@ async def _left(receive: Receive) -> None:
     """Returns when the client has gone. After the whole body a connection has nothing more to tell than that."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def at_first(work: Callable[[], T]) -> T:
+    """What `work` gives, in one of two threads: all who ask before it is ready wait without one."""
+    return await anyio.to_thread.run_sync(work, limiter=_two())
+
+
+@lru_cache(1)
+def _two() -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(2)
 
 
 def arrived(request: Request) -> float:

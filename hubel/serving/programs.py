@@ -9,10 +9,19 @@ from starlette.concurrency import run_in_threadpool
 
 from hubel.serving.envelope import answer
 from hubel.serving.inputs import Asked, asked
+from hubel.serving.lines import at_first
 from hubel.serving.packing import TOP, prediction
 from hubel.serving.service import Served, chosen
 
+
+async def _with_samples(served: Annotated[Served, Depends(chosen)]) -> Served:
+    """The run, its test part open."""
+    await at_first(lambda: served.samples)
+    return served
+
+
 One = Annotated[Served, Depends(chosen)]
+Sampled = Annotated[Served, Depends(_with_samples)]
 Number = Annotated[int, Path(ge=0, le=2**31, description="The sample's place in the test part, from 0.")]
 
 
@@ -35,7 +44,7 @@ def router() -> APIRouter:
 
     @routes.get("/predictions/{id}", tags=["samples"])
     async def prediction_of(
-        request: Request, served: One, id: Number, top: Annotated[int, Query(ge=1, le=1000)] = TOP  # noqa: A002
+        request: Request, served: Sampled, id: Number, top: Annotated[int, Query(ge=1, le=1000)] = TOP  # noqa: A002
     ) -> Response:  # fmt: skip
         """What the network answers for a sample of the test part."""
         name, x = await run_in_threadpool(lambda: served.samples.item(id))
@@ -44,7 +53,7 @@ def router() -> APIRouter:
 
     @routes.get("/samples", tags=["samples"])
     def samples(
-        served: One,
+        served: Sampled,
         offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         mistakes: Annotated[
@@ -59,7 +68,7 @@ def router() -> APIRouter:
         return answer({"model": served.name, "total": len(found), "offset": offset, "samples": page})
 
     @routes.get("/samples/{id}", tags=["samples"])
-    def sample(served: One, id: Number, accept: Annotated[str, Header()] = "*/*") -> Response:  # noqa: A002
+    def sample(served: Sampled, id: Number, accept: Annotated[str, Header()] = "*/*") -> Response:  # noqa: A002
         """A sample: its facts; its picture where image/png is accepted rather than JSON."""
         if "image/" in accept and "json" not in accept:
             return Response(served.samples.png(id), media_type="image/png", headers={"Vary": "Accept"})
@@ -67,7 +76,7 @@ def router() -> APIRouter:
         return answer(told, headers={"Vary": "Accept"})
 
     @routes.get("/similar/{id}", tags=["samples"])
-    def similar(served: One, id: Number, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Response:  # noqa: A002
+    def similar(served: Sampled, id: Number, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Response:  # noqa: A002
         """The IDs of the samples most alike by the last features, the most alike first."""
         return answer([n for n, _ in served.samples.similar(id, limit)])
 

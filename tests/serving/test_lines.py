@@ -8,7 +8,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+import numpy as np
 import pytest
+from making import png
 from online import told
 
 from hubel.serving import lines
@@ -189,3 +191,26 @@ def test_questions_whose_clients_left_hold_up_nobody(serving, monkeypatch, held)
         assert any(gone in client.get("/metrics").text for _ in range(10_000))
         held.go.set()
         assert told(first.result()) == {"done": "yes"} and held.times == 1
+
+
+@pytest.mark.parametrize("what, paths", [
+    ("hubel.serving.opened.Opened", ["/v1/network", "/v1/kernel?layer=features.0&map=0"]),
+    ("hubel.serving.service.Samples", ["/v1/samples", "/v1/samples/3", "/v1/similar/3", "/v1/predictions/3"]),
+])  # fmt: skip
+def test_what_is_slow_the_first_time_takes_no_threads_from_others(serving, monkeypatch, held, what, paths):
+    """60 ask for it, more than there are threads; whoever asks for another thing is answered meanwhile."""
+    monkeypatch.setattr("hubel.serving.opened._Ready.warm", lambda *_: None)
+    monkeypatch.setattr(what, lambda *a: held(*a) and None)
+    with serving(Limits(deadline=600)) as client, ExitStack() as open_:
+        open_.callback(held.go.set)
+        for n in range(60):
+            path = paths[n % len(paths)]
+            line = socket.create_connection((client.base_url.host, client.base_url.port), timeout=20)
+            open_.enter_context(line).sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert held.begun.wait(60)
+        pixels = [[n] * 8 for n in range(8)]
+        for _ in range(3):  # a form and JSON are read in threads, the model's card is made in one
+            assert told(client.post("/v1/predictions", json={"pixels": pixels}))["predictions"]
+            assert told(client.post("/v1/predictions", files={"a": png(np.array(pixels))}))["predictions"]
+            assert told(client.get("/v1/model"))["name"] == "digits"
+            assert client.get("/page/main.js").status_code == 200

@@ -17,7 +17,7 @@ from hubel.errors import HubelError
 from hubel.serving.envelope import answer
 from hubel.serving.inputs import Asked, asked, wished
 from hubel.serving.limits import Refused
-from hubel.serving.lines import Line
+from hubel.serving.lines import Line, at_first
 from hubel.serving.opened import cells, drawing, lessons, network, questions
 from hubel.serving.opened.network import Looked, Opened, Wanted
 from hubel.serving.service import Served, Service, chosen
@@ -43,14 +43,14 @@ def _add_what_it_is(routes: APIRouter, ready: _Ready) -> None:
     """The network and its kernels, which no picture changes."""
 
     @routes.get("/network")
-    def of_network(served: One) -> Response:
+    async def of_network(served: One) -> Response:
         """The layers in graph order, with windows and receptive fields, and how drawings are prepared: for a page."""
-        return answer(ready.facts_of(served))
+        return await at_first(lambda: answer(ready.facts_of(served)))
 
     @routes.get("/kernel")
-    def of_kernel(served: One, layer: str, map: Annotated[int, Query(ge=0, le=2**31)]) -> Response:  # noqa: A002
+    async def of_kernel(served: One, layer: str, map: Annotated[int, Query(ge=0, le=2**31)]) -> Response:  # noqa: A002
         """The kernel of one map: (C, U, V) weights."""
-        return answer(network.kernel(ready.of(served), layer, map))
+        return await at_first(lambda: answer(network.kernel(ready.of(served), layer, map)))
 
 
 def _add_what_it_computes(routes: APIRouter, ready: _Ready) -> None:
