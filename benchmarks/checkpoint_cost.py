@@ -2,7 +2,7 @@
 
     python benchmarks/checkpoint_cost.py [--pairs 5] [--out docs/measured.md]
 
-The two take turns in one process, so that the ratio of a pair is that of two minutes that lie side by side. Beside it the
+The two take turns in one process, so that the ratio of a pair is that of minutes that lie side by side. Beside it the
 time inside the writing itself, as a share of the training.
 """
 
@@ -59,8 +59,8 @@ def main() -> None:
             states += times["1s"][2]
     share, spread = statistics.mean(shares), statistics.stdev(shares) if len(shares) > 1 else 0.0
     lines = [
-        f"`hubel train mnist` with `--checkpoint-every 1s`: writing {states} states took **{share:.1%} ± {spread:.1%}**",
-        f"of the time of learning (n = {args.pairs}); beside trainings without any, in turns: "
+        f"`hubel train mnist` with `--checkpoint-every 1s`: writing {states} states took **{share:.1%}**",
+        f"(± {spread:.1%}) of the time of learning (n = {args.pairs}); beside trainings without any, in turns: "
         f"{statistics.median(ratios) - 1:+.1%} in the median, {min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%}.",
         "",
         document.footing(__file__, ("torch", "numpy", "safetensors")),
