@@ -116,6 +116,7 @@ def test_a_click_shows_the_arithmetic_with_the_numbers_of_the_service(page, site
     total = float(one(page, ".sums tr:first-child td:last-child").text.replace("−", "-"))
     assert total == pytest.approx(products.sum(), rel=1e-3, abs=1e-4)
     assert len(at) == 3
+    until(page, "document.querySelectorAll('#tab-cell .then').length > 1")  # they follow one by one
     behind = [box.text.partition("\n")[0] for box in all_of(page, ".then")]
     assert behind == ["then features.1 BatchNorm2d", "then features.2 ReLU"]
     shot("cell")

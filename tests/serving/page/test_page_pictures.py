@@ -274,7 +274,7 @@ def test_a_camera_that_is_put_away_is_given_back_without_a_picture(page):
     press(page, "ESCAPE")
     until(page, "!document.querySelector('dialog[open]')")
     track = "document.querySelector('#camera-box video').srcObject.getTracks()[0].readyState"
-    assert page.execute_script(f"return {track}") == "ended"
+    until(page, f"{track} === 'ended'")
     assert one(page, "#pad-hint").is_displayed()
 
 
