@@ -107,7 +107,7 @@ def toml(file: Path, refuse: Callable[[str], HubelError]) -> dict[str, Any]:
             raise refuse(f"{file} is damaged: it has a line of more than {DOTS} dots")
         return tomllib.loads(text)
     except (ValueError, RecursionError) as e:
-        raise refuse(f"{file} is damaged or no TOML: {printable(str(e))}") from e
+        raise refuse(f"{file} is not TOML, or damaged: {printable(str(e))}") from e
 
 
 def card(told: Any, where: Path | str) -> dict[str, Any]:

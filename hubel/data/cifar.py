@@ -187,7 +187,7 @@ class Reader(pickle.Unpickler):
         return ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> NoReturn:
-        raise DataError(f"it asks for an object of its own, a {type(pid).__name__}")
+        raise DataError(f"it asks for an object of its own ({type(pid).__name__})")
 
 
 def load(content: bytes, where: str) -> dict[Any, Any]:

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from hubel.data.pictures import printable
 from hubel.data.preprocess import Preprocess
 from hubel.data.records import Split, listing
-from hubel.errors import ArtifactError, DataError, InputError, MissingExtra
+from hubel.errors import ArtifactError, DataError, HubelError, InputError, MissingExtra
 
 FILE = "feedback.sqlite"  # in the folder that is named
 TRIES = 5  # to keep a correction, where others keep one of the same picture at the same moment
@@ -87,7 +88,11 @@ class Store:
             raise InputError(
                 f"{shown(place)} needs the driver {e.name}, which is not installed: pip install {e.name}"
             ) from e
-        except sql.exc.SQLAlchemyError as e:
+        except HubelError:
+            raise
+        except (
+            Exception
+        ) as e:  # a database may be a stranger's file, and its driver then fails in its own ways
             raise InputError(
                 f"no feedback can be kept at, or read from, {shown(place)}: {_first_line(e)}"
             ) from e
@@ -146,7 +151,9 @@ class Store:
                             "with names"
                         )
                     found.append(Correction(*row))
-        except self._sql.exc.SQLAlchemyError as e:
+        except HubelError:
+            raise
+        except Exception as e:  # as above
             raise ArtifactError(
                 f"the feedback at {shown(self.place)} cannot be read: {_first_line(e)}"
             ) from e
@@ -207,4 +214,4 @@ def shown(place: str) -> str:
 
 
 def _first_line(e: Any) -> str:
-    return str(getattr(e, "orig", None) or e).partition("\n")[0]
+    return printable(str(getattr(e, "orig", None) or e).partition("\n")[0])[:200]

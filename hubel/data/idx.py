@@ -121,10 +121,13 @@ class IdxImages(Arrays):
 
     def take(self, index: np.ndarray) -> np.ndarray:
         holder = np.searchsorted(self.starts, index, side="right") - 1
+        files = {
+            int(n): self.open(int(n)) for n in np.unique(holder)
+        }  # first: they say if the shape can be believed
         out = np.empty((len(index), *self.shape), np.uint8)
-        for n in np.unique(holder):
+        for n, images in files.items():
             ks = np.flatnonzero(holder == n)
-            out[ks] = self.open(int(n))[index[ks] - self.starts[n]]
+            out[ks] = images[index[ks] - self.starts[n]]
         return out
 
     def open(self, n: int) -> np.ndarray:

@@ -127,7 +127,7 @@ def texts(values: np.ndarray, where: str) -> list[str]:
     """Any array as one text per value. Raises DataError for text that is none: letters beyond Unicode's last."""
     try:
         return [str(value) for value in values.reshape(-1).tolist()]
-    except (ValueError, UnicodeDecodeError) as e:
+    except (ValueError, SystemError) as e:  # SystemError: how this Python says that a letter is none
         raise DataError(f"{where}: a name is no text ({e})") from e
 
 

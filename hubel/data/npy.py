@@ -41,7 +41,7 @@ def read_header(content: IO[bytes], size: int, named: str, refuse: Refuse) -> He
             f"{named} holds Python objects, which only a pickle can restore, and nothing is executed on load. Save it "
             "as numbers or as text (dtype U)."
         )
-    if any(n < 0 for n in shape) or not dtype.itemsize or dtype.names or dtype.subdtype:
+    if any(n < 0 for n in shape) or not dtype.itemsize or dtype.kind not in "biufcSU" or dtype.subdtype:
         raise refuse(f"{named} is {printable(str(dtype))} {shape}, which is no array of numbers or text")
     needed = math.prod(shape) * dtype.itemsize
     if needed != size - begins:
@@ -55,6 +55,7 @@ def read_header(content: IO[bytes], size: int, named: str, refuse: Refuse) -> He
 
 def read(content: IO[bytes], size: int, named: str, refuse: Refuse) -> np.ndarray:
     """The array; arguments as for read_header."""
+    content.seek(0)
     read_header(content, size, named, refuse)
     content.seek(0)
     try:

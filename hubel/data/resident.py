@@ -129,7 +129,7 @@ def weight(content: tuple[int, Content]) -> int:
     what = content[1]
     try:
         return what.stat().st_size if isinstance(what, Path) else len(what) if isinstance(what, bytes) else 0
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a zero byte, which no name has
         return 0
 
 

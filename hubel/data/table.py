@@ -65,7 +65,7 @@ def read_table(path: Path) -> Table:
     except (UnicodeDecodeError, csv.Error) as e:
         raise DataError(f"{path} cannot be read as a table in UTF-8: {e}") from e
     if not listed:
-        raise DataError(f"{path} is empty")
+        raise DataError(f"{path} is empty: a table has a row per item, and perhaps a first line of names")
     first = [cell.strip() for cell in listed[0][0]]
     if not headless(first):
         names, listed = first, listed[1:]
@@ -189,6 +189,8 @@ def check_inside(table: Table, at: int) -> None:
     home = os.path.abspath(table.path.parent)  # noqa: PTH100 - as text, links as they are: ten times as fast
     roots = [home, *([os.path.abspath(os.path.expanduser(said))] if said else [])]  # noqa: PTH100, PTH111
     for path, line in zip(table.column(at), table.lines, strict=True):
+        if not path:
+            raise DataError(f"{table.path}, line {line}: the {table.names[at]} is empty")
         place = os.path.normpath(os.path.join(home, path))  # noqa: PTH118 - as above
         if not any(place.startswith(f"{root.rstrip(os.sep)}{os.sep}") for root in roots):
             raise DataError(

@@ -117,7 +117,10 @@ def check_sum(block: bytes, begin: int) -> None:
 def number(field: bytes, begin: int) -> int:
     """Octal digits, or GNU's binary form, which has the first bit set."""
     if field[:1] == b"\x80":
-        return int.from_bytes(field[1:], "big")
+        found = int.from_bytes(field[1:], "big")
+        if found >= 2**62:
+            raise DataError(f"at byte {begin:,} it declares {found:,} bytes")
+        return found
     digits = field.split(b"\0")[0].strip()
     if not all(48 <= digit < 56 for digit in digits) or field[0] > 127:
         raise DataError(f"at byte {begin:,} stands a number that is none, {field[:12]!r}")

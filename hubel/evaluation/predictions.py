@@ -280,7 +280,7 @@ def _read_table(path: Path, header: Sequence[str]) -> Iterable[tuple[int, list[s
                 if rows.line_num > 1:
                     yield rows.line_num, [plain(field) for field in fields]
             if rows.line_num == 0:
-                raise ArtifactError(f"{path} is empty")
+                raise ArtifactError(f"{path} is empty: `hubel evaluate` writes it anew")
     except csv.Error as e:
         raise ArtifactError(f"{path}, line {rows.line_num}: {e}") from None
     except OSError as e:

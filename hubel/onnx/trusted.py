@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 OPERATIONS = frozenset((
     "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Conv", "Div", "Erf", "Expand", "Gather", "Gemm",
     "GlobalAveragePool", "GlobalMaxPool", "Identity", "LRN", "LayerNormalization", "LeakyRelu", "MatMul", "MaxPool",
-    "Mul", "Neg", "Pad", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Tanh",
-    "Transpose",
+    "Mul", "Neg", "Pad", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub",
+    "Tanh", "Transpose",
 ))  # fmt: skip
 MOST = 1 << 28  # numbers of one map of one item: 1 GB
 WORK = 10**12  # multiply-adds of one item; the largest networks of the zoo take a fiftieth
@@ -51,7 +51,8 @@ def check(content: bytes, path: Path) -> None:
     try:
         told = shapes.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True).graph
     except Exception as e:  # its errors have no base of their own
-        raise refused(path, f"its shapes do not fit together ({printable(str(e))[:200]})") from e
+        first = str(e).partition("\n")[0].rpartition("Error] ")[2]
+        raise refused(path, f"its shapes do not fit together ({printable(first)[:120]})") from e
     for reason in too_large(told):
         raise refused(path, reason)
 
@@ -115,7 +116,7 @@ def too_large(graph: GraphProto) -> Iterator[str]:
                 return
             if math.prod(shape) > MOST:
                 yield f"its map {printable(name)[:40]!r} would have {math.prod(shape):,} numbers"
-            kernel = next((s.ints for s in node.attribute if s.name == "kernel_shape"), [])
+            kernel: Any = next((s.ints for s in node.attribute if s.name == "kernel_shape"), [])
             weights = (
                 math.prod(stored.get(node.input[1], [1])[1:]) if node.op_type == "Conv" else math.prod(kernel)
             )

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from hubel import stored
 from hubel.errors import InputError, UnknownName
 
 OPTIMIZERS = ("gd", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
@@ -226,12 +226,13 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     """Settings from a TOML file: either flat, or under [recipe] as in a run's own run.toml."""
     path = Path(path)
     try:
-        stored = tomllib.loads(path.read_text("utf-8"))
+        said = stored.toml(path, lambda why: InputError(f"the recipe {why}"))
     except OSError as e:
         raise InputError(f"the recipe {path} cannot be read: {e.strerror}") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise InputError(f"the recipe {path} is not TOML: {e}") from e
-    return checked(stored.get("recipe", stored))
+    settings = said.get("recipe", said)
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: its recipe is {settings!r:.60}, and should be a table of settings")
+    return checked(settings)
 
 
 def _as(name: str, value: Any, kind: Any) -> Any:

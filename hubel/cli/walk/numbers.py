@@ -5,12 +5,14 @@ Nothing that was typed is evaluated: a number is digits, or one number over anot
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 import numpy as np
 
 from hubel.cli.show import some
+from hubel.data import npy
 from hubel.data.pictures import looks_like_picture, printable, read_picture
 from hubel.definitions import KERNELS, kernel, narrow, same, wide
 from hubel.definitions.windows import Array, Padding, Pair
@@ -176,7 +178,15 @@ def _file(path: Path, option: str) -> Array:
             if path.stat().st_size > 32 * MOST:
                 raise InputError(f"{named} is larger than a walk can show: at most {MOST:,} numbers")
             return _matrix(path.read_text("utf-8").strip(), named)[None, None]
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            (shape, dtype), begins = (
+                npy.read_header(file, size, f"{option}: {named}", InputError),
+                file.tell(),
+            )
+            if size - begins > MOST * dtype.itemsize:
+                raise too_many(math.prod(shape), named)
+            array = npy.read(file, size, f"{option}: {named}", InputError)
     except OSError as e:
         raise InputError(f"{option}: {named} cannot be read: {e.strerror or e}") from e
     except (ValueError, UnicodeDecodeError, EOFError) as e:
@@ -197,10 +207,14 @@ def _file(path: Path, option: str) -> Array:
 
 def _bounded(array: Array, named: str) -> Array:
     if array.size > MOST:
-        raise InputError(
-            f"{named} has {array.size:,} numbers, more than the {MOST:,} that a walk takes: make it smaller"
-        )
+        raise too_many(array.size, named)
     return array
+
+
+def too_many(size: int, named: str) -> InputError:
+    return InputError(
+        f"{named} has {size:,} numbers, more than the {MOST:,} that a walk takes: make it smaller"
+    )
 
 
 def _sizes(shapes: set[tuple[int, ...]]) -> str:
