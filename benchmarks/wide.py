@@ -152,7 +152,7 @@ def main() -> None:
         "| --- | --- | --- | --- |",
         *(f"| {what} | {found} | {asked} | {'yes' if met else 'no'} |" for what, found, asked, met in rows),
         "",
-        f"n = {args.rounds} of each speed and death, the worst of the deaths. {document.footing(__file__, ('torch', 'numpy'))}",
+        f"n = {args.rounds} of each speed and death. " + document.footing(__file__, ("torch", "numpy")),
     ]
     document.tell(__file__, lines, args.out)
 
