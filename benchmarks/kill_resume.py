@@ -152,6 +152,8 @@ def main() -> None:
             print(f"{kills:3}  died in {found:10}  {'equal' if good else 'DIFFERENT'}", file=sys.stderr)
     where = ", ".join(f"{count} {phase}" for phase, count in died.most_common())
     lines = [
+        "## Killed, and gone on with",
+        "",
         f"`hubel {' '.join(TRAIN)}`, killed {args.kills} times with SIGKILL,",
         "each time gone on with by `hubel train --resume`:",
         f"**{equal} of {args.kills}** ended in the bytes of a training that nobody killed ({', '.join(FILES)}).",
