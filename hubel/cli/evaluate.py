@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hubel.evaluation.scores import Evaluation
     from hubel.run import Run
 
+FEW_CLASSES = 20  # shown all; of more the weakest, and the mistakes made most often
+FEW_CONFUSIONS = 10
+
 
 def evaluate(
     run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete.runs, help="A run folder.")],
@@ -111,12 +114,19 @@ def _classes(found: Evaluation) -> None:
     rows = facts.get("classes") or []
     if not rows:
         return
-    shown = sorted(rows, key=lambda r: r["f1"])[:20] if len(rows) > 20 else rows
+    few = len(rows) <= FEW_CLASSES
+    # Of equally weak ones that of which more is known; of a class without items nothing is.
+    weakest = sorted((r for r in rows if r["support"]), key=lambda r: (r["f1"], -r["support"]))[:FEW_CLASSES]
     show.table(
         ["class", "precision", "recall", "F1", "items"],
-        [(r["name"], *(f"{r[k]:.4f}" for k in ("precision", "recall", "f1")), f"{r['support']:,}") for r in shown],
-        right="precision recall F1 items", title="" if len(rows) <= 20 else f"the 20 of {len(rows)} classes with the lowest F1",
+        [(r["name"], *(f"{r[k]:.4f}" for k in ("precision", "recall", "f1")), f"{r['support']:,}") for r in (rows if few else weakest)],
+        right="precision recall F1 items", title="" if few else f"the {len(weakest)} of {len(rows):,} classes with the lowest F1",
     )  # fmt: skip
+    if not few and facts["confusions"]:
+        pairs = [(c["label"], c["answer"], f"{c['count']:,}") for c in facts["confusions"][:FEW_CONFUSIONS]]
+        show.table(
+            ["class", "answered as", "items"], pairs, right="items", title="the most frequent mistakes"
+        )
 
 
 def add(app: typer.Typer) -> None:

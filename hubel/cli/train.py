@@ -221,7 +221,7 @@ def _attacks(job: Job) -> str:
 
 
 def _what(job: Job) -> str:
-    return f"{len(job.source.classes)} classes" if job.source.task == "classify" else "a regression"
+    return f"{len(job.source.classes):,} classes" if job.source.task == "classify" else "a regression"
 
 
 def _line(epoch: Epoch, epochs: int) -> str:

@@ -122,7 +122,7 @@ def draw(source: Source, listed: Sequence[Row], seen: dict[int, Image], each: in
 def title(pen: ImageDraw, source: Source, listed: Sequence[Row], columns: int, width: int) -> None:
     of = len(source.classes)
     shape = " × ".join(map(str, source.shape[1:]))
-    said = f"{len(listed)} of {of} classes" if of > len(listed) else f"{of} classes"
+    said = f"{len(listed)} of {of:,} classes" if of > len(listed) else f"{of} classes"
     if source.task == "regress":
         said = "in the order of the first target"
     kind = "grey" if source.shape[0] == 1 else "colour"

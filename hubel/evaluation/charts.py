@@ -166,6 +166,24 @@ def calibration(found: Reliability) -> Plot:
     return Plot("Calibration", "stated confidence", "share right", x, x, shapes, tuple(readout))
 
 
+def spread(recall: np.ndarray, bins: int = 20) -> Plot:
+    """How many classes have which recall, for as many as no table shows at once. (K,), of classes with items"""
+    bin_of = np.minimum((recall * bins).astype(np.int64), bins - 1)  # the last bin has both its ends
+    count = np.bincount(bin_of, minlength=bins)
+    x, y = axis(0, 1, percent=True), axis(0, max(1, int(count.max())))
+    width = 100 / bins
+    bars, readout = [], []
+    for b, classes in enumerate(count.tolist()):
+        bars.append(f"M{b * width + 0.3:.2f} 100v{-y.place(classes) * 100:.2f}h{width - 0.6:.2f}V100z")
+        several = "class" if classes == 1 else "classes"
+        words = f"{classes:,} {several} between {b * width:.0f} % and {(b + 1) * width:.0f} %"
+        readout.append((round((b + 0.5) * width, 2), words))
+    shapes = (Shape("bars", "".join(bars)),)
+    return Plot(
+        "Classes by recall", "share of its items that is found", "classes", x, y, shapes, tuple(readout)
+    )
+
+
 def scatter(targets: np.ndarray, answers: np.ndarray, name: str) -> Plot:
     """Answer against target, on one scale; on the diagonal they agree. (N,), (N,)"""
     every = -(-len(targets) // MOST_DOTS)

@@ -11,6 +11,7 @@ import numpy as np
 from hubel.evaluation.predictions import Predictions
 
 MISTAKES = 2000  # pictures of wrong answers in one report
+FOREMOST = 12  # of a frequent mistake, however many mistakes there are
 RIGHT = 12  # of right ones in a cell of the diagonal
 RIGHT_IN_ALL = 1200  # and in the whole report
 LARGEST = 96  # pixels of a picture's longer side
@@ -39,11 +40,14 @@ class Sheets:
     sheets: tuple[str, ...]
 
 
-def choose(predictions: Predictions, pairs: np.ndarray, always: np.ndarray) -> tuple[np.ndarray, list[Cell]]:
+def choose(
+    predictions: Predictions, pairs: np.ndarray, always: np.ndarray, foremost: np.ndarray
+) -> tuple[np.ndarray, list[Cell]]:
     """Items to show, cell by cell, the highest loss first; `always` are in if their cell is in `pairs`.
 
-    pairs: (P, 2) label and answer of the cells that open   always: indices of items
-    Where mistakes are more than MISTAKES, each cell gives its worst, then each its second worst, and so on.
+    pairs: (P, 2) label and answer of the cells that open   foremost: (Q, 2), some of them   always: indices of items
+    Where mistakes are more than MISTAKES, each of the foremost cells gives its FOREMOST worst; then each cell gives its
+    worst, each its second worst, and so on.
     """
     K = len(predictions.classes)
     open_cells = np.sort(pairs[:, 0] * K + pairs[:, 1])
@@ -58,7 +62,8 @@ def choose(predictions: Predictions, pairs: np.ndarray, always: np.ndarray) -> t
 
     wrong = predictions.labels[known] != predictions.answers[known]
     worst = np.flatnonzero(wrong)
-    worst = worst[np.lexsort((-predictions.loss[known[worst]], rank[worst]))][:MISTAKES]
+    early = np.isin(code, foremost[:, 0] * K + foremost[:, 1]) & (rank < FOREMOST)
+    worst = worst[np.lexsort((-predictions.loss[known[worst]], rank[worst], ~early[worst]))][:MISTAKES]
     show = np.isin(known, always)
     show[worst] = True
     right_each = min(RIGHT, RIGHT_IN_ALL // max(1, int(np.count_nonzero(cells // K == cells % K))))

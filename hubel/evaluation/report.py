@@ -25,7 +25,8 @@ from hubel.run import Run
 PAGE = Path(__file__).parent / "page"
 MATRIX_CLASSES = 200  # above, the most frequent confusions instead of a matrix
 CONFUSIONS = 12  # named beside a matrix
-CONFUSIONS_ALONE = 60  # named where there is no matrix
+CONFUSIONS_ALONE = 40  # named where there is no matrix
+CONFUSIONS_FOUND = 100_000  # that a search finds there, the most frequent ones: 3 MB
 WORST = 24  # mistakes (or residuals) shown large
 PROBLEMS = 200  # problems of the data listed
 
@@ -158,20 +159,20 @@ def train_command(run: Run) -> str:
 
 
 def _classes(evaluation: Classification, split: Split) -> dict[str, Any]:
-    """The matrix and its pictures, the worst mistakes, the table of classes, the reliability diagram."""
+    """The matrix or what stands for it, with its pictures; the worst mistakes; the classes; the reliability diagram."""
     predictions = evaluation.predictions
     K = len(predictions.classes)
     wrong = np.flatnonzero(predictions.known & ~predictions.right)
     worst = wrong[np.lexsort((wrong, -predictions.loss[wrong]))][:WORST]
     has_matrix = K <= MATRIX_CLASSES
-    confusions = evaluation.confusions(CONFUSIONS if has_matrix else CONFUSIONS_ALONE)
+    confusions = np.array(evaluation.confusions(CONFUSIONS_FOUND), dtype=np.int64).reshape(-1, 3)[:, :2]
+    listed = confusions[: CONFUSIONS if has_matrix else CONFUSIONS_ALONE]
     if has_matrix:
         pairs = np.stack([evaluation.confusion.label, evaluation.confusion.answer], 1)
     else:
         of_worst = np.stack([predictions.labels[worst], predictions.answers[worst]], 1)
-        listed = np.array(confusions, dtype=np.int64).reshape(-1, 3)[:, :2]
-        pairs = np.unique(np.concatenate([listed, of_worst]), axis=0)
-    shown, cells = gallery.choose(predictions, pairs, worst)
+        pairs = np.unique(np.concatenate([confusions, of_worst]), axis=0)
+    shown, cells = gallery.choose(predictions, pairs, worst, listed)
     sheets = _sheets(split, shown)
     place = {int(item): n for n, item in enumerate(shown)}
     t = evaluation.per_class
@@ -180,7 +181,7 @@ def _classes(evaluation: Classification, split: Split) -> dict[str, Any]:
         "classes": predictions.classes,
         "matrix": has_matrix,
         "cells": [[c.label, c.answer, c.count, c.start, c.stop] for c in cells],
-        "confusions": [[a, b] for a, b, _ in confusions],
+        "confusions": listed.tolist(),
         "items": [_item(evaluation, int(i)) for i in shown],
         "table": [[*row, support] for row, support in zip(rows, t.support.tolist(), strict=True)],
         "sprite": sheets and {"columns": COLUMNS, "each": PER_SHEET, "h": sheets.h, "w": sheets.w},
@@ -193,6 +194,7 @@ def _classes(evaluation: Classification, split: Split) -> dict[str, Any]:
         "unlabelled": len(predictions) - evaluation.n,
         "worst": [_worst(evaluation, int(i), place[int(i)]) for i in worst],
         "calibration": charts.calibration(evaluation.calibration),
+        "found": None if has_matrix else charts.spread(t.recall[t.support > 0]),
         "decimals": 2 if evaluation.n >= 1000 else 1,
     }
 

@@ -74,3 +74,16 @@ def test_a_bar_of_the_reliability_diagram_is_as_high_as_its_share():
     # of the 20 that say 0.9, items 4..23, those from 9 on are right: 15/20; of the four that say 0.3 none is
     assert re.findall(r"v(-[\d.]+)", plot.shapes[1].path) == ["-75.00"]
     assert plot.readout[1] == (90.0, "20 answers say 90.0 % · 75.0 % are right")
+
+
+def test_the_classes_of_each_recall_are_counted():
+    # Of four bins: 0 and 0.2 in the first, 0.25 begins the second, 1 ends the last.
+    plot = charts.spread(np.array([0, 0.2, 0.25, 1]), bins=4)
+    assert [words for _, words in plot.readout] == [
+        "2 classes between 0 % and 25 %",
+        "1 class between 25 % and 50 %",
+        "0 classes between 50 % and 75 %",
+        "1 class between 75 % and 100 %",
+    ]
+    heights = [float(h) for h in re.findall(r"v(-[\d.]+)", plot.shapes[0].path)]
+    assert heights == [-100, -50, 0, -50] and plot.y.high == 2

@@ -10,6 +10,8 @@ from PIL import Image
 from hubel.evaluation import gallery
 from hubel.evaluation.predictions import Predictions
 
+NONE = np.zeros((0, 2), int)  # no cell before the others
+
 
 def unpack(address):
     head, body = address.split(",")
@@ -37,7 +39,7 @@ def all_pairs(p):
 
 
 def test_every_mistake_is_shown_in_its_cell_and_the_worst_comes_first(many):
-    shown, cells = gallery.choose(many, all_pairs(many), np.zeros(0, int))
+    shown, cells = gallery.choose(many, all_pairs(many), np.zeros(0, int), NONE)
     for cell in cells:
         inside = np.flatnonzero((many.labels == cell.label) & (many.answers == cell.answer))
         assert cell.count == len(inside)
@@ -49,16 +51,24 @@ def test_every_mistake_is_shown_in_its_cell_and_the_worst_comes_first(many):
 
 def test_where_there_are_too_many_each_cell_gives_its_worst(many, monkeypatch):
     monkeypatch.setattr(gallery, "MISTAKES", 15)
-    shown, cells = gallery.choose(many, all_pairs(many), np.zeros(0, int))
+    shown, cells = gallery.choose(many, all_pairs(many), np.zeros(0, int), NONE)
     sizes = {cell.stop - cell.start for cell in cells if cell.label != cell.answer}
     assert sizes == {2, 3} and sum(1 for i in shown if many.labels[i] != many.answers[i]) == 15
     always = np.flatnonzero(many.labels != many.answers)[:40]
-    assert set(always) <= set(gallery.choose(many, all_pairs(many), always)[0])
+    assert set(always) <= set(gallery.choose(many, all_pairs(many), always, NONE)[0])
+
+
+def test_the_most_frequent_mistakes_are_shown_before_one_of_each(many, monkeypatch):
+    monkeypatch.setattr(gallery, "MISTAKES", 15)
+    monkeypatch.setattr(gallery, "FOREMOST", 6)
+    _, cells = gallery.choose(many, all_pairs(many), np.zeros(0, int), np.array([[2, 0]]))
+    shown = {(c.label, c.answer): c.stop - c.start for c in cells if c.label != c.answer}
+    assert shown.pop((2, 0)) == 6 and sorted(shown.values()) == [1, 2, 2, 2, 2]  # 15 - 6 for the other five
 
 
 def test_cells_that_do_not_open_and_unknown_classes_show_nothing():
     p = predictions(np.array([0, 0, 1, -1]), np.array([1, 2, 1, 1]), [1, 1, 0, np.nan])
-    shown, cells = gallery.choose(p, np.array([[0, 1], [1, 1]]), np.array([1]))
+    shown, cells = gallery.choose(p, np.array([[0, 1], [1, 1]]), np.array([1]), NONE)
     assert shown.tolist() == [0, 2]
     assert [(c.label, c.answer, c.count) for c in cells] == [(0, 1, 1), (1, 1, 1)]
 

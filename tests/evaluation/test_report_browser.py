@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 
 import needs
 import numpy as np
@@ -40,10 +41,26 @@ def report(make_run, make_source, pictures_that_answer):
 
 @pytest.fixture
 def page(chrome, report):
+    return opened(chrome, report)
+
+
+def opened(chrome, report):
     resize(chrome, 1280, 900)
     chrome.get_log("performance"), chrome.get_log("browser")
     chrome.get(report.report.as_uri())
     return chrome
+
+
+@pytest.fixture
+def many(chrome, make_run, make_source, pictures_that_answer):
+    """The report of 300 classes, 299 of them with items, and its page."""
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 299, 2000)
+    answers = np.where(rng.random(2000) < 0.7, labels, (labels + rng.integers(1, 4, 2000)) % 299)
+    names, shape = [f"kind {k:03d}" for k in range(300)], (1, 20, 16)
+    source = make_source(pictures_that_answer(answers, 300, sure=80, shape=shape), labels, names)
+    found = evaluate(make_run(names, shape), source)
+    return found, opened(chrome, found)
 
 
 @pytest.fixture
@@ -148,6 +165,49 @@ def test_the_class_table_sorts_both_ways(page, report):
     all_of(page, "#class-table th button")[0].click()
     names = column(0)
     assert names.index("2") < names.index("10")  # as numbers, not as text
+
+
+def test_the_mistakes_of_one_class_are_found_among_many(many):
+    report, page = many
+    names, times = report.predictions.classes, Counter()
+    for label, answer in zip(report.predictions.labels, report.predictions.answers, strict=True):
+        if label != answer and "kind 017" in (names[label], names[answer]):
+            times[names[label], names[answer]] += 1
+
+    def listed():
+        pairs = [
+            row.find_elements("css selector", ".name, button > span:last-child")
+            for row in all_of(page, "#confusions li")
+        ]
+        return {(a.text, b.text): int(n.text) for a, b, n in pairs}
+
+    assert len(listed()) == 40 and "the most frequent first" in all_of(page, "#pair-count")[0].text
+    search = all_of(page, "#pair-filter input")[0]
+    search.send_keys("KIND 017")
+    assert listed() == dict(times) and list(listed().values()) == sorted(times.values(), reverse=True)
+    (label, answer), count = next(iter(listed().items()))
+    wrong = [i for i, l, a in zip(report.predictions.items, report.predictions.labels, report.predictions.answers, strict=True)
+             if (names[l], names[a]) == (label, answer)]  # fmt: skip
+    assert sorted(thumbs(page)) == sorted(wrong) and len(wrong) == count
+    search.send_keys(" is not there")
+    assert listed() == {} and all_of(page, "#pair-count")[0].text == "No mistakes of such a class"
+
+
+def test_of_many_classes_the_weakest_and_the_best_are_shown(many):
+    report, page = many
+    t, names = report.per_class, report.predictions.classes
+    rows = [
+        [cell.text for cell in row.find_elements("css selector", "td")]
+        for row in all_of(page, "#class-table tbody tr")
+    ]
+    weakest = sorted(np.flatnonzero(t.support), key=lambda k: (t.f1[k], -t.support[k], k))
+    best = sorted(np.flatnonzero(t.support), key=lambda k: (-t.f1[k], -t.support[k], k))
+    assert [row[0] for row in rows[:20]] == [names[k] for k in weakest[:20]]
+    assert rows[20] == ["259 classes between"]
+    assert [row[0] for row in rows[:20:-1]] == [names[k] for k in best[:20]]
+    assert "1 without items is left out" in all_of(page, "#class-count")[0].text
+    all_of(page, "#filter input")[0].send_keys("299")
+    assert [cell.text for cell in all_of(page, "#class-table tbody td")][2:] == ["–", "–", "0"]
 
 
 def test_the_keyboard_alone_opens_a_cell_and_reads_a_curve(page, cells):

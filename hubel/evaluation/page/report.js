@@ -5,6 +5,8 @@
   const source = $("data");
   const data = source ? JSON.parse(source.textContent) : null;
   const MOST_ROWS = 100; // of the class table at once: ten thousand rows would stop the page
+  const ENDS = 20; // where there are more: the first and the last of them
+  const MOST_PAIRS = 40; // mistakes listed at once
   const thousands = (n) => n.toLocaleString("en");
   const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
 
@@ -78,7 +80,7 @@
     title.append(make("span", { class: label === answer ? "" : "taken" }, ...(label === answer ? ["answered right"] : ["answered ", named(data.classes[answer])])));
     const shown = stop - start;
     const right = label === answer ? "the least sure first" : "the highest loss first";
-    const how = shown === count ? `${thousands(count)} ${count === 1 ? "item" : "items"}${count > 1 ? `, ${right}` : ""}` : `${thousands(shown)} of ${thousands(count)} items, ${right}`;
+    const how = !shown ? `${thousands(count)} ${count === 1 ? "item" : "items"}; this page holds none of them, but the ${thousands(data.items.length)} worst of all` : shown === count ? `${thousands(count)} ${count === 1 ? "item" : "items"}${count > 1 ? `, ${right}` : ""}` : `${thousands(shown)} of ${thousands(count)} items, ${right}`;
     const thumbs = make("div", { class: data.sprite ? "thumbs" : "thumbs words" });
     for (let n = start; n < stop; n++) {
       const [item, , , , best] = data.items[n];
@@ -92,16 +94,36 @@
     for (const other of document.querySelectorAll('[data-cell][aria-pressed="true"]')) other.setAttribute("aria-pressed", "false");
     for (const mine of document.querySelectorAll(`[data-cell="${key(label, answer)}"]`)) mine.setAttribute("aria-pressed", "true");
     if (data.matrix) $("cell-readout").textContent = describe(cell);
-    if (scroll && view.getBoundingClientRect().top > innerHeight * 0.75) view.scrollIntoView({ block: "center" });
+    const { top, bottom } = view.getBoundingClientRect();
+    if (scroll && (top > innerHeight * 0.75 || bottom < 0)) view.scrollIntoView({ block: "center" });
   }
 
-  function drawPairs() {
-    for (const [label, answer] of data.confusions) {
+  function drawPairs(pairs) {
+    const list = document.createDocumentFragment();
+    for (const [label, answer] of pairs) {
       const cell = cellOf.get(key(label, answer));
       const words = make("span", {}, named(data.classes[label]), make("span", { class: "arrow" }, "→"), named(data.classes[answer]));
       const button = make("button", { type: "button", "data-cell": key(label, answer), "aria-pressed": "false" }, words, make("span", {}, thousands(cell[2])));
-      $("confusions").append(make("li", {}, button));
+      list.append(make("li", {}, button));
     }
+    $("confusions").replaceChildren(list);
+  }
+
+  /** All mistakes that a class has part in, by its name; without one the most frequent of all. */
+  function searchPairs(search) {
+    const frequent = data.cells.filter(([label, answer]) => label !== answer).sort((a, b) => b[2] - a[2]); // stable: as Python lists them
+    const count = (pairs) => {
+      $("pair-count").textContent = pairs.length > MOST_PAIRS ? `${MOST_PAIRS} of ${thousands(pairs.length)} kinds of mistake, the most frequent first` : pairs.length ? "" : "No mistakes of such a class";
+    };
+    search.addEventListener("input", () => {
+      const wanted = search.value.trim().toLocaleLowerCase();
+      const fits = data.classes.map((name) => name.toLocaleLowerCase().includes(wanted));
+      const pairs = wanted ? frequent.filter(([label, answer]) => fits[label] || fits[answer]) : frequent;
+      drawPairs(wanted ? pairs.slice(0, MOST_PAIRS) : data.confusions);
+      count(pairs);
+      if (wanted && pairs.length) open(pairs[0]);
+    });
+    count(frequent);
   }
 
   /** One button per non-empty cell, so that hundreds of classes stay light. */
@@ -175,22 +197,40 @@
     const names = new Intl.Collator(undefined, { numeric: true });
     let [column, direction] = data.classes.length > 30 ? [3, 1] : [-1, 1]; // many classes: the weakest first
 
+    const items = (k) => data.table[k][3];
+    const share = (value, of) => (of ? make("td", { class: "share", "--p": value }, percent(value)) : make("td", {}, "–"));
+
+    /** Two classes in the order of the column; of equal ones that of which more is known comes first. */
+    function compared(a, b, way) {
+      if (column < 0) return a - b;
+      const apart = column === 0 ? names.compare(data.classes[a], data.classes[b]) : data.table[a][column - 1] - data.table[b][column - 1];
+      return way * apart || items(b) - items(a) || a - b;
+    }
+
+    function drawClass(k) {
+      const [precision, recall, f1, support] = data.table[k];
+      const row = make("tr", {}, make("td", { class: "name" }, data.classes[k]));
+      row.append(share(precision, support || precision), share(recall, support), share(f1, support), make("td", {}, thousands(support)));
+      return row;
+    }
+
     function fill() {
       const wanted = search.value.trim().toLocaleLowerCase();
       let rows = data.classes.map((_, k) => k);
       if (wanted) rows = rows.filter((k) => data.classes[k].toLocaleLowerCase().includes(wanted));
-      if (column === 0) rows.sort((a, b) => direction * names.compare(data.classes[a], data.classes[b]));
-      else if (column > 0) rows.sort((a, b) => direction * (data.table[a][column - 1] - data.table[b][column - 1]) || a - b);
+      const many = rows.length > MOST_ROWS;
+      const unseen = many && column > 0 ? rows.filter((k) => !items(k)).length : 0;
+      if (unseen) rows = rows.filter(items); // nothing is known of them
+      rows.sort((a, b) => compared(a, b, direction));
       const body = document.createDocumentFragment();
-      for (const k of rows.slice(0, MOST_ROWS)) {
-        const [precision, recall, f1, support] = data.table[k];
-        const row = make("tr", {}, make("td", { class: "name" }, data.classes[k]));
-        for (const share of [precision, recall, f1]) row.append(make("td", { class: "share", "--p": share }, percent(share)));
-        row.append(make("td", {}, thousands(support)));
-        body.append(row);
-      }
+      if (many) {
+        const last = column < 0 ? rows.slice(-ENDS) : [...rows].sort((a, b) => compared(a, b, -direction)).slice(0, ENDS).reverse();
+        const between = make("td", { class: "between", colspan: heads.length }, `${thousands(rows.length - 2 * ENDS)} classes between`);
+        body.append(...rows.slice(0, ENDS).map(drawClass), make("tr", {}, between), ...last.map(drawClass));
+      } else body.append(...rows.map(drawClass));
       table.tBodies[0].replaceChildren(body);
-      $("class-count").textContent = rows.length > MOST_ROWS ? `${MOST_ROWS} of ${thousands(rows.length)} classes; sort or search for the others` : "";
+      const without = unseen ? `; ${thousands(unseen)} without items ${unseen === 1 ? "is" : "are"} left out` : "";
+      $("class-count").textContent = many ? `The first and the last ${ENDS} of ${thousands(rows.length)} classes${without}. Sort or search for the others.` : "";
       heads.forEach((head, n) => (n === column ? head.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending") : head.removeAttribute("aria-sort")));
     }
     heads.forEach((head, n) =>
@@ -234,7 +274,9 @@
   document.querySelectorAll("[data-readout]").forEach(readable);
   if (data) {
     for (const cell of data.cells) cellOf.set(key(cell[0], cell[1]), cell);
-    drawPairs();
+    drawPairs(data.confusions);
+    const search = document.querySelector("#pair-filter input");
+    if (search) searchPairs(search);
     if (data.matrix) drawMatrix();
     classTable();
     document.addEventListener("click", ({ target }) => {
