@@ -99,6 +99,14 @@ class _Server(uvicorn.Server):
 class _Workers(Multiprocess):
     """Ends for its clients, too: while this process holds the socket, they would be let in, and wait for nobody."""
 
+    def init_processes(self) -> None:
+        """Ctrl-C comes to all of a terminal's processes; the others leave it to this one, which tells them to end."""
+        ours = signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # which they inherit, until uvicorn in them listens
+        super().init_processes()
+        signal.signal(signal.SIGINT, ours)
+
     def terminate_all(self) -> None:
         for one in self.sockets:
             one.close()

@@ -27,7 +27,7 @@ def process(*arguments: str, begin: Sequence[str] = (sys.executable, "-u", "-m",
     """`hubel serve …` on a free port: the process, what it said, and a client."""
     command = [*begin, "serve", *arguments, "--port", "0", "--engine", "torch"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ, process_group=0
     ) as made:
         try:
             said = []
@@ -113,6 +113,18 @@ def test_what_computes_on_after_the_grace_ends_with_its_process(runs, tmp_path, 
             assert made.stdout.readline() == "begun\n"
             made.send_signal(signal.SIGTERM)
             assert made.wait(30) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers, when", [("1", "ready"), ("2", "beginning"), ("2", "ready")])
+def test_ctrl_c_ends_all_processes_without_a_word(runs, workers, when):
+    """It comes to the whole group of processes, as a terminal sends it; the workers may be importing still."""
+    with process(runs["digits"], "--workers", workers) as (made, _, client):
+        if when == "ready":
+            up(client)
+        os.killpg(made.pid, signal.SIGINT)
+        assert made.wait(60) == 0
+        assert made.stderr.read() == ""
 
 
 @contextmanager
