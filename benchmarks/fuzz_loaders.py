@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import json
 import os
-import platform
 import re
 import resource
 import subprocess
@@ -31,17 +29,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import document
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 INPUTS, SLOW, LARGE = 20_000, 2.0, 500.0  # of all loaders; seconds of processor time; MB
+KINDS = {
+    "crash": "crashes", "hang": "over 2 s", "memory": "over 500 MB", "outside": "files outside", "trace": "tracebacks",
+}  # fmt: skip
 SILENT = 60.0  # seconds without a word after which a process is ended
 ROOM = 8 << 30  # bytes of address space that a loader has beyond its imports
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = document.parser(__doc__)
     parser.add_argument("--inputs", type=int, default=INPUTS)
     parser.add_argument("--only", action="append", default=[], help="a loader; again for more")
     parser.add_argument("--messages", type=Path, help="write what the loaders said, once each, to this file")
@@ -55,18 +56,20 @@ def main() -> None:
 
     names = [t.name for t in hostile.targets() if not args.only or t.name in args.only]
     each = -(-args.inputs // len(names))
+    told = []
+    sys.stderr.write(f"{HEAD}\n")
     with tempfile.TemporaryDirectory() as folder:
-        told = []
-        print(HEAD)
         for name in names:
             told.append(attacked(name, each, Path(folder)))
-            print(line(told[-1]), flush=True)
-        report(told, coverage_of(Path(folder)), args.messages)
-    print("\nbombs, each read in a process of its own")
-    for row in bombs():
-        print(row)
-    if any(t.bad for t in told):
-        raise SystemExit("findings: see above")
+            sys.stderr.write(f"{line(told[-1])}\n")
+        covered = coverage_of(Path(folder))
+    if args.messages:
+        rows = (f"{n:>6}  [{t.name}] {said}" for t in told for said, n in t.messages.most_common())
+        args.messages.write_text("\n".join(rows) + "\n", "utf-8")
+    document.tell(__file__, section(told, covered), args.out)
+    found = [row for t in told for rows in t.bad.values() for row in rows[:5]]
+    if found:
+        sys.exit("\n".join(["findings:", *found]))
 
 
 # ---- in a process of its own
@@ -325,22 +328,28 @@ def body_lines(file: Path) -> set[int]:
     return found
 
 
-def report(told: list[Told], covered: dict[str, float], messages: Path | None) -> None:
+def section(told: list[Told], covered: dict[str, float]) -> list[str]:
+    """The result as Markdown."""
     inputs, past = sum(t.inputs for t in told), sum(t.past for t in told)
-    print(f"\n{inputs:,} inputs, {100 * past / inputs:.0f} % past the first check")
     slowest, most = max(t.slowest for t in told), max(t.largest for t in told)
-    print(f"slowest {slowest:.2f} s of processor time, most memory {most:.0f} MB above the imports")
-    print("lines of functions that were run:")
-    for file, share in covered.items():
-        print(f"  {share:5.1f} %  {file}")
-    for t in told:
-        for found in t.bad.values():
-            print(*found[:5], sep="\n")
-    if messages:
-        lines = [f"{n:>6}  [{t.name}] {said}" for t in told for said, n in t.messages.most_common()]
-        messages.write_text("\n".join(lines) + "\n", "utf-8")
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    print(f"{datetime.date.today().isoformat()}, {machine}")
+    bad = ", ".join(f"{sum(len(t.bad.get(kind, [])) for t in told)} {words}" for kind, words in KINDS.items())
+    table = [
+        f"| {t.name} | {t.inputs:,} | {100 * t.past / t.inputs:.0f} % | {t.refused:,} | {t.read:,} | {t.slowest:.2f} s "
+        f"| {t.largest:.0f} MB | {', '.join(f'{k} {len(v)}' for k, v in t.bad.items()) or 'none'} |"
+        for t in told
+    ]
+    lines = [f"| `{file}` | {share:.0f} % |" for file, share in covered.items()]
+    facts = f"{inputs:,} files, {100 * past / inputs:.0f} % past the first check: {bad}"
+    return [
+        "## Harmful files against every loader", "",
+        f"{facts}. Slowest {slowest:.2f} s of processor time, most memory {most:.0f} MB above what imports take.", "",
+        "| loader | files | past the first check | refused | read | slowest | most memory | findings |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |", *table, "",
+        "| small files that would be large | processor time | memory | refused |", "| --- | ---: | ---: | --- |",
+        *bombs(), "",
+        "| lines of functions that were run | by a quarter of the files |", "| --- | ---: |", *lines, "",
+        document.footing(__file__, ("python", "pillow", "torch", "onnxruntime")),
+    ]  # fmt: skip
 
 
 def bombs() -> list[str]:
@@ -351,9 +360,8 @@ def bombs() -> list[str]:
     for name, bomb in BOMBS.items():
         with tempfile.TemporaryDirectory() as folder:
             found = cost(bomb.make(Path(folder)), bomb.way)
-        rows.append(
-            f"  {name:<32}{1000 * found.seconds:6.1f} ms {found.megabytes:6.1f} MB  {alike(found.said)[:120]}"
-        )
+        said = "yes" if bomb.said in found.said else "no"
+        rows.append(f"| {name} | {1000 * found.seconds:.1f} ms | {found.megabytes:.1f} MB | {said} |")
     return rows
 
 

@@ -24,6 +24,7 @@ DOTS = 100  # in a line of it: the reader takes time and memory by the square of
 SIDE = 4096  # pixels of the network's input
 COUNT = 1_000_000  # classes, columns; a setting of a network
 SPARE = 64  # pixels of padding that a layer may have beyond its kernel's reach
+EPOCHS = 10_000_000  # the last epoch of a training
 LETTERS = 4_000  # of a name; a network in one line has as many
 TABLES = ("asked", "data", "network", "recipe", "versions")
 
@@ -177,6 +178,7 @@ def rows(told: Sequence[Any], where: Path | str, needed: Sequence[str]) -> list[
     look = Looked(where)
     for number, row in enumerate(told, 1):
         look.of(f"row {number}", row, dict, "numbers by their names")
+        look.whole(f"epoch in row {number}", row.get("epoch", 0), 0, EPOCHS)
         for name, value in row.items():
             if value is not None and (type(value) not in (int, float) or not abs(value) < 1e30):
                 raise look.refuse(f"{name} in row {number}", value, "a finite number")
