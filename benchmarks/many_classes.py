@@ -3,9 +3,10 @@
     python benchmarks/many_classes.py [--classes 10000] [--items 100000] [--keep FOLDER]
 
 Pictures are drawn: each class is a faint pattern of 16 x 16 pixels, five of a genus are much alike, and noise lies over
-all. The network is one linear layer with the weights that are best for that noise, so that most answers are right and most
-mistakes stay within a genus. Measured are whole processes, from the start of Python to the end: `hubel evaluate RUN`,
-and what it does after the network has answered (predictions.csv is read, measured and shown on a report).
+all. The network is one linear layer with the weights that are best for that noise, so that most answers are right and
+most mistakes stay within a genus. Measured are whole processes, from the start of Python to the end: `hubel evaluate
+RUN`; and what it does after the network has answered, for those answers and for answers that are all wrong at random,
+with which a report is as large as it gets.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +78,7 @@ def measured(folder: Path, classes: int, items: int) -> list[Row]:
     for what, command in (
         ("`hubel evaluate RUN`", [sys.executable, "-m", "hubel", "evaluate", run]),
         ("predictions.csv to report.html", [*mine, "report"]),
+        ("the same where every answer is wrong", [*mine, "wrong"]),
     ):
         seconds, memory = _timed(command)
         rows.append(Row(what, seconds, memory, report.stat().st_size))
@@ -134,6 +137,16 @@ def prepare(folder: Path, classes: int, items: int) -> None:
 
 def report(folder: Path, *_: int) -> None:
     """What an evaluation does with its answers."""
+    _shown(folder, lambda answers, _: answers)
+
+
+def wrong(folder: Path, classes: int, items: int) -> None:
+    """The same where every answer is wrong, each in its own way."""
+    moved = np.random.default_rng(1).integers(1, classes, items)
+    _shown(folder, lambda _, labels: (labels + moved) % classes)
+
+
+def _shown(folder: Path, changed: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
     from hubel.evaluation.evaluate import read_predictions
     from hubel.evaluation.predictions import Predictions
     from hubel.evaluation.report import page
@@ -143,11 +156,12 @@ def report(folder: Path, *_: int) -> None:
     run = load(folder / RUN)
     found = read_predictions(run)
     assert isinstance(found, Predictions)
+    found.top[:, 0] = changed(found.top[:, 0], found.labels)
     measured = Classification.of(found, "many", "test", run.path)
     measured.report.write_bytes(page(run, measured, run.dataset().test))
 
 
-STEPS = {"prepare": prepare, "report": report}
+STEPS = {"prepare": prepare, "report": report, "wrong": wrong}
 
 
 def told(rows: list[Row], classes: int, items: int) -> list[str]:

@@ -23,6 +23,7 @@ from hubel.files import must_be_file, write_together
 
 BEST = 5  # answers kept of each item: what predictions.csv names
 DENSE_CLASSES = 1000  # up to here every probability is kept
+BLOCK = 250_000  # logits looked at together: 1 MB stays in a processor's cache, which takes half of the time
 HEADER = ("item", "label", "answer", "p", "loss", *(f"top{place}" for place in range(2, BEST + 1)))
 CSV, NPY = "predictions.csv", "probabilities.npy"
 
@@ -81,10 +82,12 @@ class Predictions:
         labels = np.asarray(labels, dtype=np.int64)
         dense = len(classes) <= DENSE_CLASSES
         pieces = [logits] if isinstance(logits, np.ndarray) else logits
+        at_once = max(1, BLOCK // max(1, len(classes)))
         tops, top_ps, losses, probabilities = [], [], [], []
         start = 0
-        for piece in pieces:
-            z = np.asarray(piece, dtype=np.float32)  # (n, K)
+        blocks = (piece[n : n + at_once] for piece in pieces for n in range(0, max(1, len(piece)), at_once))
+        for block in blocks:
+            z = np.asarray(block, dtype=np.float32)  # (n, K)
             _check(z, items[start : start + len(z)], len(classes))
             known = labels[start : start + len(z)]
             top = metrics.best(z, min(BEST, len(classes)))
