@@ -35,7 +35,8 @@ RESTING = """(() => {
     const asked = performance.getEntriesByType("resource").length;
     const answer = document.querySelector("#verdict b")?.textContent, state = asked + " " + answer;
     if (window.seenState !== state) Object.assign(window, { seenState: state, seenAt: performance.now() });
-    return performance.now() - window.seenAt > 200 ? answer : null;
+    const busy = document.getElementById("networks").ariaBusy === "true";
+    return !busy && performance.now() - window.seenAt > 200 ? answer : null;
 })()"""
 
 

@@ -428,10 +428,13 @@ function stumbled(e, again = changed) {
 let under = 0;
 function busy() {
   under++;
+  by("networks").ariaBusy = "true";
   const shown = setTimeout(() => document.body.classList.add("busy"), 300);
   return () => {
     clearTimeout(shown);
-    if (!--under) document.body.classList.remove("busy");
+    if (--under) return;
+    by("networks").ariaBusy = "false";
+    document.body.classList.remove("busy");
   };
 }
 

@@ -86,8 +86,8 @@ def page(chrome, site):
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "light"}]}
     )
     resize(chrome, 1440, 900)
-    chrome.get(f"{site}/page/icon.svg")
-    chrome.execute_script("localStorage.clear(); sessionStorage.clear()")
+    chrome.get("about:blank")
+    chrome.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": site, "storageTypes": "all"})
     chrome.get_log("browser"), chrome.get_log("performance")
     chrome.get(f"{site}/")
     yield chrome
