@@ -80,36 +80,32 @@ class Predictions:
         """logits: (N, K), or the same rows in pieces, which are then never together in memory."""
         classes = tuple(classes)
         labels = np.asarray(labels, dtype=np.int64)
-        dense = len(classes) <= DENSE_CLASSES
         pieces = [logits] if isinstance(logits, np.ndarray) else logits
-        at_once = max(1, BLOCK // max(1, len(classes)))
-        tops, top_ps, losses, probabilities = [], [], [], []
-        start = 0
+        N, K = len(items), len(classes)
+        # Room for all from the start: small arrays left between large ones that go would hold their place in memory.
+        top = np.empty((N, min(BEST, K)), np.int64)
+        top_p, loss = np.empty(top.shape, np.float32), np.empty(N, np.float32)
+        probabilities = np.empty((N, K), np.float32) if K <= DENSE_CLASSES else None
+        at_once = max(1, BLOCK // max(1, K))
         blocks = (piece[n : n + at_once] for piece in pieces for n in range(0, max(1, len(piece)), at_once))
+        start = 0
         for block in blocks:
             z = np.asarray(block, dtype=np.float32)  # (n, K)
-            _check(z, items[start : start + len(z)], len(classes))
-            known = labels[start : start + len(z)]
-            top = metrics.best(z, min(BEST, len(classes)))
-            logs = metrics.log_sum_exp(z)[:, None]  # (n, 1): exp(z - logs) is the softmax
-            loss = logs[:, 0] - z[np.arange(len(z)), known]
-            tops.append(top)
-            top_ps.append(np.exp(np.take_along_axis(z, top, 1) - logs).astype(np.float32))
-            losses.append(np.where(known >= 0, loss, np.nan).astype(np.float32))
-            if dense:
-                probabilities.append(np.exp(z - logs).astype(np.float32))
+            here = slice(start, start + len(z))
+            _check(z, items[here], K)
             start += len(z)
-        if start != len(items) or start != len(labels):
-            raise InputError(f"{start} rows of logits for {len(items)} items and {len(labels)} labels")
-        return Predictions(
-            tuple(items),
-            labels,
-            np.concatenate(tops),
-            np.concatenate(top_ps),
-            np.concatenate(losses),
-            classes,
-            np.concatenate(probabilities) if dense else None,
-        )
+            if start > min(N, len(labels)):
+                continue  # counted, for the message
+            known = labels[here]
+            top[here] = metrics.best(z, top.shape[1])
+            logs = metrics.log_sum_exp(z)[:, None]  # (n, 1): exp(z - logs) is the softmax
+            loss[here] = np.where(known >= 0, logs[:, 0] - z[np.arange(len(z)), known], np.nan)
+            top_p[here] = np.exp(np.take_along_axis(z, top[here], 1) - logs)
+            if probabilities is not None:
+                probabilities[here] = np.exp(z - logs)
+        if start != N or start != len(labels):
+            raise InputError(f"{start} rows of logits for {N} items and {len(labels)} labels")
+        return Predictions(tuple(items), labels, top, top_p, loss, classes, probabilities)
 
     def save(self, folder: Path) -> None:
         """Write predictions.csv and, up to DENSE_CLASSES classes, probabilities.npy into the folder."""

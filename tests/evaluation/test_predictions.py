@@ -72,6 +72,8 @@ def test_pieces_of_logits_give_what_the_whole_gives():
     same(Predictions.from_logits(items, labels, iter([z[:3], z[3:4], z[4:]]), list("uvwxyz")), whole)
     with pytest.raises(InputError, match="9 rows of logits for 10 items"):
         Predictions.from_logits(items, labels, z[:9], list("uvwxyz"))
+    with pytest.raises(InputError, match="20 rows of logits for 10 items and 10 labels"):
+        Predictions.from_logits(items, labels, iter([z, z]), list("uvwxyz"))
 
 
 def test_many_classes_are_kept_without_the_matrix(tmp_path, monkeypatch):
