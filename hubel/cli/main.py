@@ -14,6 +14,7 @@ import io
 import os
 import shutil
 import sys
+import warnings
 from typing import Annotated, Any, Literal
 
 import typer
@@ -141,6 +142,8 @@ def main() -> None:
             stream.reconfigure(
                 errors="replace"
             )  # where a letter cannot be written, a ? is better than an end
+    # What Pillow has to say of a damaged picture is said by us, with the picture's name.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     app.rich_markup_mode = _tables()
     try:
         app(prog_name="hubel")
