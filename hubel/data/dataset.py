@@ -1,8 +1,12 @@
-"""A Source seen through a Preprocess: train, val and test, each decoded when it is first asked for."""
+"""A Source seen through a Preprocess: train, val and test, each decoded when it is first asked for.
+
+Shards are not: their parts are streams, of which only what is asked for is in memory.
+"""
 
 from __future__ import annotations
 
 import contextlib
+from typing import cast
 
 import numpy as np
 
@@ -21,6 +25,8 @@ from hubel.data.records import (
     listing,
     reasons,
 )
+from hubel.data.shards import Names, Shards
+from hubel.data.streams import Stream
 from hubel.errors import DataError, InputError, ShapeError
 from hubel.progress import Progress
 
@@ -121,6 +127,10 @@ class Dataset:
     def _open(self, part: str) -> Split:
         source, index = self.source, self._index(part)
         bad: tuple[Problem, ...] = ()
+        if isinstance(source.rows, Shards):
+            self._check(part, bad, index)
+            stream = cast(np.ndarray, Stream(source.rows, index, self.preprocess))
+            return Split(stream, source.targets[index], Names(source.rows, index))
         if isinstance(source.rows, Encoded):
             names = [source.items[i] for i in index]
             stored = resident.decode(source.rows, index, names, self.preprocess, self.progress)

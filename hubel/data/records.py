@@ -29,7 +29,8 @@ class Problem:
 class Split:
     """One part of a data set, in hand.
 
-    inputs:  (N, C, H, W) uint8 pictures, or (N, D) float32 numbers; possibly memory-mapped, read-only
+    inputs:  (N, C, H, W) uint8 pictures, or (N, D) float32 numbers; possibly memory-mapped, read-only. Of shards a
+        Stream (streams.py), which stands for such pictures and decodes those that np.asarray is asked of
     targets: (N,) int64 class indices, or (N, T) float32 when the task is regress
     items:   a name per row: the path inside the source, or "test/00017"
     """

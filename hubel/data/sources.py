@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hubel.data import archive, builtin, cifar, folder, idx, npz, table
+from hubel.data import archive, builtin, cifar, folder, idx, npz, places, shards, table
 from hubel.data.pictures import printable
 from hubel.data.records import Source, Task, listing
 from hubel.errors import DataError, UnknownName
@@ -48,7 +48,7 @@ def open_source(location: str | Path | Source, *, task: Task | None = None) -> S
     """List what lies at `location`, without decoding any picture or opening the pixels of a test part.
 
     location: a known name; a folder of class folders, of IDX files, of CIFAR-10, of X-train and X-test
-        archives, or of one file; a .tar, .tar.gz, .tgz, .zip, .npz, .csv or .tsv file
+        archives, of shards, or of one file; a .tar, .tar.gz, .tgz, .zip, .npz, .csv or .tsv file; the address of shards
     task: what to make of the labels; by default real-valued ones are a regression
     Raises UnknownName when there is nothing of that name or path, DataError when it cannot be used.
     """
@@ -59,10 +59,25 @@ def open_source(location: str | Path | Source, *, task: Task | None = None) -> S
         source = BUILT_IN[said](task)
     elif said in PUBLISHED:
         source = replace(open_place(published(said), said, task), location=said)
+    elif places.remote(said):
+        source = open_address(said, task)
     else:
         path = resolve(said)
         source = open_place(path, short_name(path), task)
     return replace(source, hints=HINTS.get(source.name, {}))
+
+
+def open_address(said: str, task: Task | None) -> Source:
+    """Shards that lie elsewhere: s3://bucket/shards, or one tar of them."""
+    if not shards.are_shards(said):
+        raise DataError(
+            f"{places.shown(said)} holds no shards; from an address only these are read. Pack the data here with "
+            "`hubel data pack`, and copy the folder there"
+        )
+    last = said.rstrip("/").rpartition("/")[2].removesuffix(shards.ENDING)
+    return shards.open_shards(
+        said.rstrip("/"), name=re.sub(r"[^\w.-]+", "-", last).strip(".-") or "shards", task=task
+    )
 
 
 def published(name: str) -> Path:
@@ -125,6 +140,8 @@ def open_place(path: Path, name: str, task: Task | None) -> Source:
     if archive.ending(path):
         if path.name.lower() == cifar.ARCHIVE:
             return cifar.open_cifar(path, name=name, location=str(path), task=task)
+        if archive.ending(path) == shards.ENDING and shards.are_shards(str(path)):
+            return shards.open_shards(str(path), name=name, task=task)
         return archive.open_archive(path, name=name, task=task)
     if path.suffix.lower() == ".npz":
         return npz.open_npz(path, name=name, task=task)
@@ -139,9 +156,11 @@ def open_place(path: Path, name: str, task: Task | None) -> Source:
 
 
 def open_directory(path: Path, name: str, task: Task | None) -> Source:
-    """IDX files, CIFAR-10, archives of train and test, class folders, or one file that is a data set."""
+    """Shards, IDX files, CIFAR-10, archives of train and test, class folders, or one file that is a data set."""
     if not os.access(path, os.R_OK | os.X_OK):
         raise DataError(f"the folder {printable(str(path))} may not be read: its permissions forbid it")
+    if shards.are_shards(str(path)):
+        return shards.open_shards(str(path), name=name, task=task)
     inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     if any(idx.is_idx(entry) for entry in inside):
         fashion = re.search(r"fashion[-_ ]?mnist", path.name + " " + name, re.I)

@@ -35,15 +35,15 @@ def assign(
     """
     given = set(np.unique(parts).tolist()) - {""}
     out = np.where(parts == "", "train", parts)  # (N,)
+    untold = given <= {"train"}
+    if val is None and not untold and "val" in given:
+        return out
     groups = targets if targets.ndim == 1 else np.zeros(len(targets), np.int64)  # a regression is one group
     line = np.array([place(seed, item) for item in items])
-    untold = given <= {"train"}
     if untold:
         sizes = np.bincount(groups)
         wanted = at_least_one(quota(sizes, round(TEST_SHARE * len(items))), sizes)
         out[first(wanted, groups, line, np.ones(len(items), bool))] = "test"
-    if val is None and "val" in given:
-        return out
     if val is not None:
         out[out == "val"] = "train"
     open_to = out == "train"

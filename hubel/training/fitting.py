@@ -32,7 +32,7 @@ def fitting(trainer: Trainer) -> Iterator[None]:
                 f"the share of process {trainer.ranks.rank} in a batch of {trainer.recipe.batch:,} items does not fit "
                 "in its memory: say a smaller --batch, or start more processes"
             ) from None
-        count = len(trainer.inputs)
+        count = len(trainer.train)
         asked = min(trainer.recipe.batch or count, count)
         fits = largest(trainer, asked)
         if not fits:
@@ -49,7 +49,7 @@ def largest(trainer: Trainer, asked: int) -> int:
     """The size under `asked`, halved again and again, of which steps fit with room to SPARE; 0 where not one does."""
     while asked := asked // 2:
         trainer.engine.at_hand = None
-        tried = np.arange(min(int(SPARE * asked), len(trainer.inputs)))
+        tried = np.arange(min(int(SPARE * asked), len(trainer.train)))
         try:
             for batch in range(STEPS):
                 trainer.learn(tried, 1, batch)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from hubel import zoo
 from hubel.data import Dataset, Preprocess, Source, Split
 from hubel.data.feedback import joined, learnt_from
+from hubel.data.streams import looked_at, streamed
 from hubel.devices import choose_bf16, choose_device, repeatable
 from hubel.errors import Diverged, InputError, MachineError
 from hubel.run import (
@@ -143,7 +144,7 @@ class Job:
         warm.join()
         preprocess = self.dataset.preprocess
         if self.normalize:
-            preprocess = preprocess.with_statistics(train.inputs)
+            preprocess = preprocess.with_statistics(looked_at(train.inputs))
         with repeatable(self.recipe.deterministic):
             self._build(preprocess, train, val)
         self._go_on(train, val)
@@ -218,6 +219,11 @@ class Job:
 
     def _with_feedback(self, train: Split) -> Split:
         assert self.feedback is not None
+        if streamed(train.inputs) is not None:
+            raise InputError(
+                f"{self.source.name} is read from shards, to which corrections cannot be added: pack them anew with "
+                "the pictures, or leave --with-feedback out"
+            )
         found = learnt_from(self.feedback, self.source.classes, self.dataset.preprocess)
         self.learnt_too = f"{len(found.items)} learnt, too"
         if found.left_out:
@@ -250,13 +256,13 @@ class Job:
         if self.start:
             self.told = self.start.put(network, self.card)
         elif adapt := getattr(network, "adapt", None):  # fresh weights that follow from the data
-            every = max(1, len(train.inputs) // FIRST_LOOK)  # of all classes, however they are sorted
-            look = train.inputs[::every]
+            look = looked_at(train.inputs, FIRST_LOOK)
+            look = look[:: max(1, len(look) // FIRST_LOOK)]  # of all classes, however they are sorted
             pixels = torch.from_numpy(look.astype(np.float32) / 255)
             adapt(self.card.wrap(network).normalized(pixels))
         augment = None
         if self.source.kind == "picture":
-            components = principal_components(train.inputs) if recipe.colour_pca else ()
+            components = principal_components(looked_at(train.inputs)) if recipe.colour_pca else ()
             augment = Augment(
                 recipe.shift, recipe.rotate, recipe.scale, recipe.flip, recipe.crop, recipe.multiscale, recipe.cutout,
                 recipe.brightness, recipe.colour_pca, components,

@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 
 from hubel.data import Split
-from hubel.data.augment import Augment, mirrored_first
-from hubel.data.batches import batches, steps_in
+from hubel.data.augment import Augment
 from hubel.errors import Diverged
 from hubel.memory import in_pieces
 from hubel.run import at_once
 from hubel.training.adversarial import Adversary
 from hubel.training.distributed import ALONE, Ranks
 from hubel.training.engine import Engine, behind
+from hubel.training.feeds import Resident, feed
 from hubel.training.freezing import Memory
 from hubel.training.recipe import Recipe
 from hubel.training.steps import learning_rate
@@ -70,7 +70,7 @@ class Epoch:
 class Trainer:
     """An engine, its data and its recipe, ready to learn.
 
-    engine: the network, and what computes a step of it; train, val: parts in hand (val may be empty)
+    engine: the network, and what computes a step of it; train, val: parts in hand, or streams (val may be empty)
     epochs() learns; weights() are those that would be saved now.
     epoch, batch: which batch of which epoch comes next, from 1 and from 0   step: how many steps were taken in all
     """
@@ -81,10 +81,9 @@ class Trainer:
     ) -> None:  # fmt: skip
         self.engine, self.recipe, self.augment, self.regress = engine, recipe, augment, regress
         self.adversary, self.ranks = adversary, ranks
-        self.inputs, self.targets = engine.place(train.inputs), engine.place(train.targets)
-        self.val_inputs, self.val_targets = engine.place(val.inputs), engine.place(val.targets)
-        self.mirrored = mirrored_first(len(self.inputs), recipe.seed)
-        self.per_epoch = steps_in(len(self.inputs), recipe.batch)
+        self.train, self.val = feed(engine, train, recipe.seed), feed(engine, val, recipe.seed)
+        self.inputs, self.targets = self.train.inputs, self.train.targets
+        self.per_epoch = self.train.steps(recipe)
         self.steps = recipe.epochs * self.per_epoch
         self.step, self.epoch, self.batch, self.lr = 0, 1, 0, 0.0
         self.tally = _Tally()
@@ -104,7 +103,7 @@ class Trainer:
             number, stop = self.epoch, False
             if number == self.recipe.unfreeze_at and not self.batch:
                 self._unfreeze()
-            for indices in islice(self._order(number), self.batch, None):
+            for indices in self.train.ahead(islice(self._order(number), self.batch, None), self._mine):
                 loss, right, stop = self._agreed(*self.learn(indices, number, self.batch), number)
                 self.tally.add(loss, right, len(indices))
                 self.batch += 1
@@ -149,11 +148,15 @@ class Trainer:
         ):  # in the batches in which they were first seen: sums in another order would be other bits
             seen = None if self.epoch > 1 else self.batch
             for indices in islice(self._order(1), seen):
-                _ = self.memories[0][torch.from_numpy(indices).to(self.inputs.device)]
+                _ = self.memories[0][self.train.placed(indices)]
 
     def _order(self, epoch: int) -> Iterator[np.ndarray]:
-        r = self.recipe
-        return batches(len(self.inputs), r.batch, seed=r.seed, epoch=epoch, shuffle=r.shuffle)
+        return self.train.order(self.recipe, epoch)
+
+    def _mine(self, indices: np.ndarray) -> np.ndarray:
+        """This process's share of a batch; one item where nothing is left, as it must go through the step, too."""
+        mine = self.ranks.share(len(indices))
+        return indices[mine] if len(mine) else indices[:1]
 
     def _unfreeze(self) -> None:
         self.engine.unfreeze()
@@ -167,18 +170,18 @@ class Trainer:
         seed = (self.recipe.seed, epoch, batch)
         lr = self.lr = learning_rate(self.recipe, self.step, self.steps)
         mine, part = self.ranks.share(len(indices)), 1.0
-        whole, indices = indices, indices[mine] if len(mine) else indices[:1]
-        picked = torch.from_numpy(indices).to(self.inputs.device)
+        whole, indices = indices, self._mine(indices)
+        picked = self.train.placed(indices)
         target = self.targets[picked]
         if not self.ranks.alone:  # one for whom nothing is left goes through the step with a part of 0
-            of_all = self.targets[torch.from_numpy(whole).to(self.inputs.device)]
+            of_all = self.targets[self.train.placed(whole)]
             part = len(mine) and self.engine.mass(target) / self.engine.mass(of_all)
         if self.memories:
             x = self.memories[0][picked]
         else:
-            x = self._ready(self.inputs[picked])
+            x = self._ready(self.train.take(indices))
             if self.augment:
-                mirrored = self.mirrored[indices] ^ (epoch % 2 == 0) if self.augment.flip else None
+                mirrored = self.train.mirrored(indices) ^ (epoch % 2 == 0) if self.augment.flip else None
                 places = mine if len(mine) else np.zeros(1, int)
                 x = self.augment(
                     x, (*seed, 1), mirrored, of=None if self.ranks.alone else (places, len(whole))
@@ -219,16 +222,21 @@ class Trainer:
 
     def validate(self) -> tuple[float | None, float | None]:
         """Loss and accuracy over the validation part, with the weights that would be kept; None where there is none."""
-        count = len(self.val_inputs)
+        count = len(self.val)
         if not count:
             return None, None
         total, right = 0.0, 0
 
         def examine(first: int, start: int, stop: int) -> None:
             nonlocal total, right
-            chosen = torch.arange(first + start, first + stop, device=self.val_inputs.device)
-            target = self.val_targets[chosen]
-            x = self.memories[1][chosen] if self.memories else self._ready(self.val_inputs[chosen])
+            places = np.arange(first + start, first + stop)
+            chosen = self.val.placed(places)
+            target = self.val.targets[chosen]
+            if self.memories:
+                x = self.memories[1][chosen]
+            else:
+                x = self._ready(self.val.take(places))
+                self.val.soon(np.arange(first + stop, min(first + 2 * stop - start, last)))
             loss, hits = self.engine.examine(x, target)
             total, right = total + loss * len(target), right + hits
 
@@ -236,9 +244,7 @@ class Trainer:
         first, last = (count * (self.ranks.rank + k) // self.ranks.world for k in (0, 1))
         self.engine.agree()
         with self.engine.kept():
-            in_pieces(
-                last - first, at_once(self.val_inputs.shape[1:], EVALUATION_CHUNK), partial(examine, first)
-            )
+            in_pieces(last - first, at_once(self.val.shape, EVALUATION_CHUNK), partial(examine, first))
         total, right = self.ranks.total(torch.tensor([total, right], dtype=torch.float64)).tolist()
         return total / count, None if self.regress else right / count
 
@@ -262,7 +268,9 @@ class Trainer:
         changing = self.adversary is not None or not (self.augment is None or self.augment.idle)
         if front is None or changing or self.recipe.epochs < 2:
             return None
-        found = Memory.of(lambda inputs: front(self._ready(inputs)), self.inputs, self.val_inputs)
+        if not (isinstance(self.train, Resident) and isinstance(self.val, Resident)):
+            return None  # features of all items would grow with the data
+        found = Memory.of(lambda inputs: front(self._ready(inputs)), self.train.inputs, self.val.inputs)
         self.engine.behind = found is not None
         return found
 

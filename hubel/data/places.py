@@ -1,0 +1,147 @@
+"""Files that lie here or elsewhere, read by ranges: a path, or an address such as s3://bucket/shards.
+
+An address (anything with :// in it) is opened by fsspec, whose own packages know each kind (s3fs, gcsfs, …).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from hubel.data.pictures import printable
+from hubel.errors import DataError, HubelError, InputError
+
+GAP = 64 << 10  # bytes between two ranges that are read along rather than asked for anew
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that was listed. name: below the folder, pieces joined by /; size: bytes; stamp: of its last change"""
+
+    name: str
+    place: str
+    size: int
+    stamp: str
+
+
+def remote(place: str) -> bool:
+    return "://" in place
+
+
+def system(place: str) -> tuple[Any, str]:
+    """fsspec's file system for an address, and what that calls the file."""
+    import fsspec  # type: ignore[import-untyped]
+
+    try:
+        return fsspec.core.url_to_fs(place)
+    except ImportError as e:
+        raise InputError(f"{shown(place)} needs a package that is not installed: {e}") from e
+    except ValueError as e:
+        raise InputError(f"{shown(place)} is no address that can be read: {printable(str(e))}") from e
+
+
+def listed(folder: str, ending: str, deep: int = 1) -> list[Found]:
+    """The files whose names end so, up to `deep` folders below, sorted by name. DataError where it cannot be listed."""
+    if not remote(folder):
+        root = Path(folder)
+        found = [
+            path for n in range(deep + 1) for path in root.glob("*/" * n + f"*{ending}") if path.is_file()
+        ]
+        made = [(path, path.relative_to(root).as_posix(), path.stat()) for path in found]
+        kept = [
+            (p, name, stat) for p, name, stat in made if not any(x.startswith(".") for x in name.split("/"))
+        ]
+        listing = [Found(name, str(p), stat.st_size, str(stat.st_mtime_ns)) for p, name, stat in kept]
+        return sorted(listing, key=lambda one: one.name)
+    fs, root_name = system(folder)
+    with naming(folder):
+        below = fs.find(root_name, maxdepth=deep + 1, detail=True)
+    start = root_name.rstrip("/") + "/"
+    return sorted(
+        (
+            Found(name.removeprefix(start), fs.unstrip_protocol(name), int(about["size"]), stamp(about))
+            for name, about in below.items()
+            if name.endswith(ending)
+        ),
+        key=lambda one: one.name,
+    )
+
+
+def stamp(about: Any) -> str:
+    """What changes with a file, as far as its system tells."""
+    told = (about.get(key) for key in ("ETag", "etag", "mtime", "LastModified", "last_modified", "created"))
+    return next((str(value) for value in told if value is not None), "")
+
+
+def exists(place: str) -> bool:
+    if not remote(place):
+        return Path(place).exists()
+    fs, name = system(place)
+    with naming(place):
+        return bool(fs.exists(name))
+
+
+def whole(place: str) -> bytes:
+    """All of a small file."""
+    with naming(place):
+        if not remote(place):
+            return Path(place).read_bytes()
+        fs, name = system(place)
+        return bytes(fs.cat_file(name))
+
+
+def opened(place: str) -> IO[bytes]:
+    """From front to back, with seeks."""
+    with naming(place):
+        if not remote(place):
+            return Path(place).open("rb")
+        fs, name = system(place)
+        found: IO[bytes] = fs.open(name, "rb")
+        return found
+
+
+def ranges(place: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+    """The bytes [start, stop) of each span, fewer where the file ends; from elsewhere all are asked for at once."""
+    with naming(place):
+        if remote(place):
+            fs, name = system(place)
+            starts, stops = [s for s, _ in spans], [e for _, e in spans]
+            return [
+                bytes(part) for part in fs.cat_ranges([name] * len(spans), starts, stops, on_error="raise")
+            ]
+        with Path(place).open("rb", buffering=0) as file:
+            return [at(file.fileno(), start, stop - start) for start, stop in spans]
+
+
+def at(handle: int, start: int, size: int) -> bytes:
+    """One range of an open file. A single read may give less than is there (2 GB at most on Linux)."""
+    if not hasattr(os, "pread"):
+        os.lseek(handle, start, os.SEEK_SET)
+        return os.read(handle, size)
+    content = os.pread(handle, size, start)
+    while len(content) < size and (more := os.pread(handle, size - len(content), start + len(content))):
+        content += more
+    return content
+
+
+class naming:  # noqa: N801 - reads as a word in `with naming(place):`
+    """Inside, what a file system raises becomes a DataError that names the place."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, HubelError):
+            said = printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+            raise DataError(f"{shown(self.place)} cannot be read: {said}") from error
+
+
+def shown(place: str) -> str:
+    """For messages: without a password, and without what might steer a terminal."""
+    return printable(re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:…@", place))

@@ -1,0 +1,115 @@
+"""A part of a data set that is too large for the memory: its pictures are decoded when they are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from hubel.data.preprocess import Preprocess
+from hubel.data.resident import WORTH_A_THREAD
+from hubel.data.shards import Shards
+from hubel.errors import DataError
+
+SOME, SOME_BYTES = 10_000, 64 << 20  # pictures, and bytes of theirs, that stand for all in statistics
+PIECE = 64  # pictures that a thread decodes at a time
+RAW = re.compile(rb"P([56])\n(\d{1,5}) (\d{1,5})\n255\n")
+
+
+class Stream:
+    """Stands where an array (N, C, H, W) uint8 would: it has a shape, is sliced and indexed, and np.asarray decodes it.
+
+    rows, index: which pictures of which shards; preprocess: what is made of each
+    A slice, or an array of places, is a Stream again; a single place is a picture (C, H, W).
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, rows: Shards, index: np.ndarray, preprocess: Preprocess) -> None:
+        self.rows, self.index, self.preprocess = rows, index, preprocess
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.index), *self.preprocess.shape)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, chosen: Any) -> Any:
+        if isinstance(chosen, int | np.integer):
+            return self.taken(np.array([chosen]))[0]
+        return Stream(self.rows, self.index[chosen], self.preprocess)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        made = self.taken(np.arange(len(self)))
+        return made if dtype is None else made.astype(dtype, copy=False)
+
+    def taken(self, places: np.ndarray) -> np.ndarray:
+        """(n,) places -> (n, C, H, W) uint8, in that order. DataError names a picture that cannot be read."""
+        numbers = self.index[places]
+        contents = self.rows.read(numbers)
+        raw = alike(contents)
+        if raw is not None:
+            return self.preprocess.pictures(raw)
+        out = np.empty((len(contents), *self.preprocess.shape), np.uint8)
+
+        def work(start: int) -> None:
+            for k in range(start, min(start + PIECE, len(contents))):
+                try:
+                    out[k] = self.preprocess.picture(contents[k], name="it")
+                except DataError as e:
+                    said = str(e).removeprefix("it ").removeprefix("it: ")
+                    raise DataError(
+                        f"{self.rows.name(int(numbers[k]))} {said}. `hubel data pack` leaves out what cannot be read: "
+                        "pack these shards anew"
+                    ) from None
+
+        starts = range(0, len(contents), PIECE)
+        if (os.cpu_count() or 1) > 1 and sum(map(len, contents)) >= WORTH_A_THREAD * len(contents) > 0:
+            with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
+                list(pool.map(work, starts))
+        else:
+            for start in starts:
+                work(start)
+        return out
+
+    def some(self, most: int = SOME) -> np.ndarray:
+        """Pictures spread evenly over all, to take statistics of; all of them where they are few."""
+        size = int(np.prod(self.preprocess.shape))
+        count = max(1, min(most, len(self), SOME_BYTES // size))
+        return self.taken(np.linspace(0, len(self) - 1, count).astype(int)) if len(self) else np.asarray(self)
+
+    @property
+    def digest(self) -> str:
+        """Of the shards' indices, which picture stands where, and what is made of it; no pixel is read."""
+        which = hashlib.sha256(np.ascontiguousarray(self.index, np.int64).data).hexdigest()
+        return f"{self.rows.digest} {which} {self.preprocess.shape} {self.preprocess.resize}"
+
+
+def alike(contents: list[bytes]) -> np.ndarray | None:
+    """(N, C, H, W) uint8, read at once, where all are PGM or all PPM of one size as packing.filed writes them."""
+    head = RAW.match(contents[0]) if contents else None
+    if head is None:
+        return None
+    C, W, H = {b"5": 1, b"6": 3}[head[1]], int(head[2]), int(head[3])
+    size = head.end() + C * H * W
+    if W * H == 0 or any(len(content) != size or not content.startswith(head[0]) for content in contents):
+        return None
+    rows = np.frombuffer(b"".join(contents), np.uint8).reshape(len(contents), size)
+    return rows[:, head.end() :].reshape(-1, H, W, C).transpose(0, 3, 1, 2)
+
+
+def looked_at(inputs: np.ndarray, most: int = SOME) -> np.ndarray:
+    """What stands for all of a part in statistics: itself where it is in memory, some of it where it is a stream."""
+    stream = streamed(inputs)
+    return inputs if stream is None else stream.some(most)
+
+
+def streamed(inputs: object) -> Stream | None:
+    """The stream that a Split has for its inputs; None where they are an array."""
+    return inputs if isinstance(inputs, Stream) else None
