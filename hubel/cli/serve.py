@@ -25,7 +25,7 @@ def serve(
     engine: Annotated[str, typer.Option(help="torch or onnx; auto takes the faster one, as measured at the start.", rich_help_panel=SPEED)] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="Of one batch; 0 for as many as suit the network.", rich_help_panel=SPEED)] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.", rich_help_panel=SPEED)] = 1,
-    queue: Annotated[int, typer.Option(min=0, help="Pictures that may wait; then 503. 0 for a quarter of a second's work.", rich_help_panel=LIMITS)] = 0,
+    queue: Annotated[int, typer.Option(min=0, help="Pictures that may wait; then 503. 0 for 0.4 s of work.", rich_help_panel=LIMITS)] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Pictures that go through the network together at most.", rich_help_panel=LIMITS)] = 64,
     deadline: Annotated[float, typer.Option(min=0.1, help="Seconds that a request has; then 503.", rich_help_panel=LIMITS)] = 10.0,
     grace: Annotated[float, typer.Option(min=0.0, help="Seconds that accepted requests have when it is told to end.", rich_help_panel=LIMITS)] = 30.0,

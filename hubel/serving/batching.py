@@ -9,6 +9,7 @@ within WAIT at the pace of the last batches, so that whoever is let in has an an
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +26,9 @@ from hubel.serving.metrics import Metrics
 Receive = Callable[[], Awaitable[Any]]
 T = TypeVar("T")
 
-WAIT = 0.25  # seconds that a picture may stand in the queue, at the pace of this moment
+# Seconds that a picture may wait, at the pace of this moment. Whoever is let in should have an answer within a second,
+# under overload, too; the rest of it is for what cannot be foreseen.
+WAIT = 0.4
 LEAST, MOST = 16, 2048  # pictures that may wait, however slow or fast the network is
 LOOK = 0.1  # seconds between two looks at what waits: for its deadline, and whether its client is still there
 
@@ -97,7 +100,8 @@ class Batcher:
         self.aside = 0  # large pictures that are being decoded, or wait for it
         self._queue: SimpleQueue[Entry] = SimpleQueue()
         self._entered = self._taken = 0  # pictures; the loop writes the one, the thread the other
-        self.pace = work.each  # seconds for a picture among others, lately; the thread writes it
+        self._lately = WAIT, WAIT / work.each  # seconds of work, and pictures in them; the thread writes it
+        self._late = 0.0  # seconds that the last answers waited for the loop, which was at others
         self._thread = threading.Thread(target=self._run, name=f"answers-{work.name}", daemon=True)
         self._large = ThreadPoolExecutor(1, thread_name_prefix=f"decodes-{work.name}")
         self._looking = False
@@ -113,8 +117,12 @@ class Batcher:
         return self._entered - self._taken
 
     def most(self, waited: float = 0.0) -> int:
-        """Pictures that may wait, where the next one has done so for some seconds already."""
-        return self.work.queue or max(LEAST, min(MOST, round((WAIT - waited) / self.pace)))
+        """Pictures that may wait, where the next one has done so for some seconds already, and its answer will."""
+        seconds, pictures = self._lately
+        left = max(
+            WAIT - waited - self._late, WAIT / 8
+        )  # fewer would leave the network idle while the loop is busy
+        return self.work.queue or max(LEAST, min(MOST, round(left * pictures / seconds)))
 
     def put(
         self,
@@ -179,11 +187,15 @@ class Batcher:
                 begin = time.perf_counter()
                 results = self._work(batch)
                 self._timed(time.perf_counter() - begin, size)
-                batch[0].future.get_loop().call_soon_threadsafe(self._done, batch, results)
+                batch[0].future.get_loop().call_soon_threadsafe(
+                    self._done, batch, results, time.perf_counter()
+                )
 
     def _timed(self, seconds: float, size: int) -> None:
-        """The pace is a mean over the last WAIT seconds of work, or so."""
-        self.pace += min(1.0, seconds / WAIT) * (max(seconds, 1e-9) / size - self.pace)
+        """What was before fades, by e in WAIT. Sums fade, not paces: a batch held up counts by its pictures."""
+        before, pictures = self._lately
+        fades = math.exp(-seconds / WAIT)
+        self._lately = before * fades + seconds, pictures * fades + size
 
     def _work(self, batch: Sequence[Entry]) -> list[Any]:
         """In the thread: each entry's answer, error, or Large."""
@@ -224,7 +236,8 @@ class Batcher:
             for place, packed in zip(plain, self.work.pack(logits[rows]), strict=True):
                 results[place] = packed
 
-    def _done(self, batch: Sequence[Entry], results: Sequence[Any]) -> None:
+    def _done(self, batch: Sequence[Entry], results: Sequence[Any], since: float) -> None:
+        self._late = time.perf_counter() - since
         for entry, result in zip(batch, results, strict=True):
             if isinstance(result, Large):
                 self.aside += 1
