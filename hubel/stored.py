@@ -30,10 +30,10 @@ TABLES = ("asked", "data", "network", "recipe", "versions")
 
 
 class Looked:
-    """Values of one file, each asked for by its name and kind. where: the file"""
+    """Values of one file, each asked for by its name and kind. where: the file   hint: what can be done, a sentence"""
 
-    def __init__(self, where: Path | str) -> None:
-        self.where = where
+    def __init__(self, where: Path | str, hint: str = "") -> None:
+        self.where, self.hint = where, hint
 
     def refuse(self, name: str, value: Any, wanted: str) -> ArtifactError:
         said = (
@@ -41,7 +41,7 @@ class Looked:
         )
         said = f"{said[:57]}…" if len(said) > 60 else said
         return ArtifactError(
-            f"{self.where} is damaged: its {printable(name)[:100]} is {printable(said)}, and should be {wanted}"
+            f"{self.where} is damaged: its {printable(name)[:100]} is {printable(said)}, and should be {wanted}{self.hint}"
         )
 
     def of(self, name: str, value: Any, kind: type, wanted: str) -> Any:
@@ -160,7 +160,7 @@ def preprocess(told: Any, look: Looked) -> dict[str, Any]:
 
 def settings(told: dict[str, Any], where: Path | str) -> dict[str, Any]:
     """What run.toml says, where each table is one and each setting a plain value."""
-    look = Looked(where)
+    look = Looked(where, ". The model itself can still be loaded: name its model.safetensors")
     for name, value in told.items():
         if name in TABLES:
             look.table(name, value)

@@ -190,7 +190,8 @@ class Unpacking(io.RawIOBase):
         if self.done > self.limit:
             raise DataError(
                 f"the archive {self.path} is refused as a decompression bomb: its "
-                f"{self.path.stat().st_size:,} bytes unpack to more than {self.limit:,}"
+                f"{self.path.stat().st_size:,} bytes unpack to more than {self.limit:,}. If you trust it, unpack it and "
+                "name the folder"
             )
         return got
 
@@ -325,7 +326,7 @@ def list_zip(path: Path) -> tuple[Archive, list[Problem]]:
     if declared > limits.unpacked_at_most(packed):
         raise DataError(
             f"the archive {path} is refused as a decompression bomb: its {packed:,} bytes declare "
-            f"{declared:,} unpacked"
+            f"{declared:,} unpacked. If you trust it, unpack it and name the folder"
         )
     for at, info in enumerate(infos):
         refused = refused_zip(info)
