@@ -41,7 +41,8 @@ class Looked:
         )
         said = f"{said[:57]}…" if len(said) > 60 else said
         return ArtifactError(
-            f"{self.where} is damaged: its {printable(name)[:100]} is {printable(said)}, and should be {wanted}{self.hint}"
+            f"{self.where} is damaged: its {printable(name)[:100]} is {printable(said)}, and should be "
+            f"{wanted}{self.hint}"
         )
 
     def of(self, name: str, value: Any, kind: type, wanted: str) -> Any:

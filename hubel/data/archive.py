@@ -190,8 +190,8 @@ class Unpacking(io.RawIOBase):
         if self.done > self.limit:
             raise DataError(
                 f"the archive {self.path} is refused as a decompression bomb: its "
-                f"{self.path.stat().st_size:,} bytes unpack to more than {self.limit:,}. If you trust it, unpack it and "
-                "name the folder"
+                f"{self.path.stat().st_size:,} bytes unpack to more than {self.limit:,}. If you trust it, unpack it "
+                "and name the folder"
             )
         return got
 
