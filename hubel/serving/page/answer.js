@@ -1,7 +1,7 @@
 // What the network answers, why, what would change it, and what it dreams of.
 
 import * as api from "./api.js";
-import { make, options, wait } from "./dom.js";
+import { Choice, make, options, wait } from "./dom.js";
 import * as draw from "./draw.js";
 import { share, t } from "./i18n.js";
 
@@ -9,9 +9,9 @@ const BARS = 10;
 
 // Bars of probabilities: all classes in their order where they are few, else the best. mark: a class that is framed
 export function bars(box, classes, probabilities, mark = null) {
-  const few = classes.length <= BARS + 2;
-  const shown = few ? classes.map((_, k) => k) : order(probabilities).slice(0, BARS);
-  const best = probabilities ? order(probabilities)[0] : -1;
+  const few = classes.length <= BARS + 2, ranked = order(probabilities);
+  const shown = few ? classes.map((_, k) => k) : ranked.slice(0, BARS);
+  const best = ranked[0] ?? -1;
   if (box.childElementCount !== shown.length) {
     box.replaceChildren(...shown.map(() => make("div", { className: "bar" }, make("span", { className: "name" }), make("i"), make("span", { className: "share" }))));
   }
@@ -28,11 +28,17 @@ export function bars(box, classes, probabilities, mark = null) {
 
 export const order = (numbers) => numbers ? Array.from(numbers.keys()).sort((a, b) => numbers[b] - numbers[a]) : [];
 
-// A select of classes; the first entry, if any, stands for none of them.
+// One of the classes, by its number or by its name; `none`, if said, stands for none of them.
+export function classChoice(name, classes, { none, chosen, id, named = false } = {}) {
+  const entries = classes.map((text, k) => [named ? text : String(k), text]);
+  const words = { name, find: t("findClass"), more: (n) => t("moreFound", { n: n.toLocaleString() }) };
+  return new Choice([...(none ? [["", none]] : []), ...entries], chosen ?? (none ? "" : "0"), words, id);
+}
+
+// With its words above it.
 function classSelect(label, classes, none) {
-  const select = make("select");
-  options(select, [...(none ? [["", none]] : []), ...classes.map((name, k) => [String(k), name])], none ? "" : "0");
-  return [make("label", {}, make("span", {}, label), select), select];
+  const select = classChoice(label, classes, { none });
+  return [make("label", {}, make("span", {}, label), select.root), select];
 }
 
 // page: {view(), answer(), failed(e), use(values, shape)}

@@ -46,7 +46,7 @@ const TEXTS = {
     agree: "Both say {answer}.", disagree: "{a} says {x}, {b} says {y}.",
     unreachable: "The service does not answer. Is it still running?", notPicture: "This is not a picture.",
     numbersOnly: "This network takes rows of numbers; enter them, separated by commas.", row: "Row", ask: "Ask",
-    wrong: "Wrong? It is", thanks: "Kept, thank you.",
+    wrong: "Wrong? It is", thanks: "Kept, thank you.", findClass: "find a class", moreFound: "… and {n} more: find them by name",
   },
   zh: {
     network: "网络", compare: "对比", nothing: "–", docs: "接口", theme: "浅色或深色",
@@ -93,7 +93,7 @@ const TEXTS = {
     agree: "两个网络都说 {answer}。", disagree: "{a} 说 {x}，{b} 说 {y}。",
     unreachable: "服务没有回应。它还在运行吗？", notPicture: "这不是图片。",
     numbersOnly: "这个网络的输入是一行数字；请用逗号隔开填写。", row: "一行数字", ask: "提问",
-    wrong: "答错了？其实是", thanks: "已保存，谢谢。",
+    wrong: "答错了？其实是", thanks: "已保存，谢谢。", findClass: "查找类别", moreFound: "……还有 {n} 个，请按名称查找",
   },
 };
 

@@ -2,8 +2,8 @@
 // of steps lives here; the service works them out anew each time.
 
 import * as api from "./api.js";
-import { bars } from "./answer.js";
-import { make, options } from "./dom.js";
+import { bars, classChoice } from "./answer.js";
+import { make } from "./dom.js";
 import * as draw from "./draw.js";
 import { digits, share, t } from "./i18n.js";
 
@@ -17,13 +17,13 @@ export class Lesson {
     this.known = "";
     const { classes } = this.page.view().facts;
     const before = this.select?.value ?? "";
-    this.select = options(make("select", { id: "true-class" }), [["", t("nothing")], ...classes.map((name, k) => [String(k), name])], before);
+    this.select = classChoice(t("trueClass"), classes, { none: t("nothing"), chosen: before, id: "true-class" });
     this.select.onchange = () => {
       this.steps = [];
       this.ask();
     };
     this.out = make("div", {}, make("p", { className: "small" }, t("learnStart")));
-    this.root.replaceChildren(make("div", { className: "fields" }, make("label", {}, make("span", {}, t("trueClass")), this.select)), this.out);
+    this.root.replaceChildren(make("div", { className: "fields" }, make("label", {}, make("span", {}, t("trueClass")), this.select.root)), this.out);
     if (before) this.ask();
   }
 

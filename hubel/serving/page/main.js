@@ -1,6 +1,6 @@
 // The page: one picture, one network (or two), and the questions about them.
 
-import { bars, Change, Dream, Why } from "./answer.js";
+import { bars, Change, classChoice, Dream, Why } from "./answer.js";
 import * as api from "./api.js";
 import { CellPanel } from "./cell.js";
 import { by, make, options } from "./dom.js";
@@ -216,7 +216,7 @@ function askTruth(answer) {
   const box = by("feedback"), { classes } = view().facts, body = view().item?.body;
   box.hidden = !page.kept || !body;
   if (box.hidden) return;
-  const select = options(make("select", { id: "truth" }), [["", t("nothing")], ...classes.map((name) => [name, name])], "");
+  const select = classChoice(t("wrong"), classes, { none: t("nothing"), id: "truth", named: true });
   const keep = make("button", { type: "button", onclick: async () => { // not onchange: an arrow key chooses what lies on the way
     if (!select.value) return;
     try {
@@ -226,7 +226,7 @@ function askTruth(answer) {
       failed(e);
     }
   } }, t("ok"));
-  box.replaceChildren(make("div", { className: "buttons" }, make("label", { className: "pick" }, make("span", {}, t("wrong")), select), keep));
+  box.replaceChildren(make("div", { className: "buttons" }, make("label", { className: "pick" }, make("span", {}, t("wrong")), select.root), keep));
 }
 
 function compared() {

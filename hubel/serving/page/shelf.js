@@ -1,7 +1,8 @@
 // The shelf of test pictures, with the network's worst mistakes first; and the camera.
 
+import { classChoice } from "./answer.js";
 import * as api from "./api.js";
-import { by, make, options, wait } from "./dom.js";
+import { by, make, wait } from "./dom.js";
 import { share, t } from "./i18n.js";
 
 const PAGE = 48;
@@ -10,7 +11,7 @@ export async function openShelf(view, use, failed) {
   const box = by("shelf"), { classes, samples } = view.facts;
   const body = make("div", { className: "thumbs" });
   const which = make("select", {}, make("option", { value: "mistakes" }, t("worst")), make("option", { value: "" }, t("any")));
-  const label = options(make("select"), [["", t("any")], ...classes.map((name) => [name, name])], "");
+  const label = classChoice(t("trueClass"), classes, { none: t("any"), named: true });
   const more = make("button", { type: "button", hidden: true }, t("more"));
   let offset = 0;
 
@@ -42,7 +43,7 @@ export async function openShelf(view, use, failed) {
     } }, image, make("span", {}, truth), make("small", {}, says));
   };
 
-  const head = make("div", { className: "fields" }, make("label", {}, make("span", {}, t("samples")), which), make("label", {}, make("span", {}, t("trueClass")), label));
+  const head = make("div", { className: "fields" }, make("label", {}, make("span", {}, t("samples")), which), make("label", {}, make("span", {}, t("trueClass")), label.root));
   const close = make("button", { type: "button", className: "quiet close", ariaLabel: t("close"), onclick: () => box.close() }, "×");
   box.replaceChildren(close, head, samples ? body : make("p", {}, t("noSamples")), more);
   box.showModal();
