@@ -26,6 +26,7 @@ What is under `/v1/` is about the first run; about another it is under `/v1/mode
 
 # What may go wrong, route by route; the texts are what a client can do about it.
 OF_ALL = {
+    400: "No HTTP that can be read in one way only.", 431: "Too many bytes before the body.",
     401: "The service wants its token.", 403: "A page of another site asked.", 404: "There is no such thing.",
     405: "Another method is meant.", 421: "The service is not called so.", 422: "Something in the request is wrong.",
     500: "A mistake of the service.", 503: "Too busy, too late, or a run that could not be read. See Retry-After.",
