@@ -66,7 +66,7 @@ def _find(
 
         run = load(path)
         facts = {"run": str(run.path), "network": run.network.name, "data": run.data.get("name", "unknown"),
-                 "classes": ", ".join(run.classes[:20]) + (" …" if len(run.classes) > 20 else "")}  # fmt: skip
+                 "classes": _few(run.classes, 20)}  # fmt: skip
         return run.model.network, run.preprocess.shape, facts
     entry = zoo.lookup(what)
     shape = _shape(size) if size else entry.input
@@ -93,10 +93,14 @@ def _with_weights(what: str, weights: str) -> tuple[nn.Module, tuple[int, ...], 
         facts |= {"source": known.source, "licence": known.licence}
     facts["loaded"] = f"{len(made.loaded.loaded)} tensors"
     if made.loaded.labels:
-        facts["classes"] = ", ".join(run.classes[:8]) + (" …" if len(run.classes) > 8 else "")
+        facts["classes"] = _few(run.classes, 8)
     if made.notes:
         facts["note"] = "; ".join(made.notes)
     return run.model.network, run.preprocess.shape, facts
+
+
+def _few(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def _exists(path: Path) -> bool:
