@@ -1,4 +1,7 @@
-"""`hubel data [NAME|PATH]`: the known data sets, or one: counts, sizes, problems, a contact sheet."""
+"""`hubel data [NAME|PATH]`: the known data sets, or one: counts, sizes, problems, a contact sheet.
+
+`hubel data pack SOURCE -o FOLDER` writes one as shards.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,21 @@ def data(
         str | None,
         typer.Argument(
             metavar="[NAME|PATH]",
-            help="A data set; without it, the known ones are listed.",
+            help="A data set; without it, the known ones are listed. `pack` writes SOURCE as shards into --out.",
             autocompletion=complete.data,
         ),
+    ] = None,
+    packed: Annotated[
+        str | None,
+        typer.Argument(metavar="[SOURCE]", help="Behind `pack`: a data set.", autocompletion=complete.data),
     ] = None,
     out: Annotated[
         str | None,
         typer.Option(
             "--out",
             "-o",
-            metavar="FILE.png",
-            help="Write a contact sheet: a dozen training pictures of each class.",
+            metavar="FILE.png|FOLDER",
+            help="Write a contact sheet: a dozen training pictures of each class. With pack: a new folder for the shards.",
         ),
     ] = None,
     check: Annotated[
@@ -47,12 +54,28 @@ def data(
     task: Annotated[
         str | None, typer.Option(help="classify, or regress to real numbers; found out from the data.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, where the data give none.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of the split, where the data give none; with pack of the order, too.")
+    ] = 0,
+    shard_size: Annotated[
+        str | None,
+        typer.Option(
+            "--shard-size", metavar="SIZE", help="With pack: of a tar, about; 256MB where it is not said."
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> None:
     """Show what a data set holds, or list the known ones."""
     from hubel.cli import show
 
+    if what == "pack":
+        if check:
+            raise InputError("pack tries every picture by itself: leave --check out")
+        _pack(packed, out, shard_size, _task(task), seed, json_)
+        return
+    if packed is not None or shard_size is not None:
+        said = repr(packed) if packed is not None else "--shard-size"
+        raise InputError(f"{said} belongs behind pack: hubel data pack SOURCE -o FOLDER")
     if what is None:
         if out or check:
             raise InputError(f"{'--out' if out else '--check'} needs a data set: hubel data NAME|PATH")
@@ -78,6 +101,49 @@ def data(
     _next(found, shlex.quote(what), out)
 
 
+def _pack(
+    packed: str | None, out: str | None, shard_size: str | None, task: str | None, seed: int, json_: bool
+) -> None:
+    """Write a data set as shards, and say what they hold and what to do with them."""
+    import dataclasses
+
+    from hubel.cli import show
+    from hubel.data import open_source
+    from hubel.data.packing import SHARD, bytes_of, pack
+
+    if packed is None or out is None:
+        raise InputError("pack needs a data set and a new folder: hubel data pack SOURCE -o FOLDER")
+    size = SHARD if shard_size is None else bytes_of(shard_size)
+    source = open_source(packed, task=task)  # type: ignore[arg-type]
+    with show.bar(f"packing {source.name}", quiet=json_) as bar:
+        made = pack(source, out, shard_size=size, seed=seed, progress=bar.advance)
+    if json_:
+        parts = {part: dataclasses.asdict(amount) for part, amount in made.parts.items()}
+        problems = [dataclasses.asdict(problem) for problem in made.problems]
+        show.as_json({"folder": str(made.folder), "parts": parts, "problems": problems})
+        return
+    rows = [
+        (part, f"{n.pictures:,}", f"{n.tars:,}", f"{n.bytes / 1e6:,.1f} MB")
+        for part, n in made.parts.items()
+        if n.pictures
+    ]
+    show.table(
+        ["part", "pictures", "tars", "size"],
+        rows,
+        right="pictures tars size",
+        title=f"shards of {source.name}",
+    )
+    if made.problems:
+        told = [(p.item, p.reason) for p in made.problems[:FEW_PROBLEMS]]
+        show.table(
+            ["item", "reason"],
+            told,
+            title=f"{show.some(len(made.problems), 'picture')} {'was' if len(made.problems) == 1 else 'were'} left out",
+        )
+    show.say(f"shards   {made.folder}")
+    show.say(f"\nLearn from them: hubel train {shlex.quote(str(made.folder))}")
+
+
 def _list(json_: bool) -> None:
     from hubel.cli import show
     from hubel.data.survey import known, own_folders
@@ -92,7 +158,7 @@ def _list(json_: bool) -> None:
     show.table(["data", "where"], [(k.name, _place(k)) for k in sets])
     if folders:
         show.say(f"Folders in $HUBEL_DATA that can be said by name too: {', '.join(folders)}")
-    show.say("Or a path: a folder or an archive of class folders, a folder of IDX files, .npz, .csv")
+    show.say("Or a path: a folder or an archive of class folders, a folder of IDX files, shards, .npz, .csv")
     show.say("\nLook into one: hubel data NAME|PATH")
 
 

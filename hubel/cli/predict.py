@@ -14,7 +14,7 @@ from hubel.cli.answering import Device, Weights, found
 from hubel.errors import HubelError, InputError
 
 if TYPE_CHECKING:
-    from hubel.data.records import Problem
+    from hubel.data.records import Problem, Source
     from hubel.run import Answering, Prediction
 
 AT_ONCE = 256  # pictures decoded before they are answered: bounds the memory for a folder of any size
@@ -22,13 +22,13 @@ AT_ONCE = 256  # pictures decoded before they are answered: bounds the memory fo
 
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=complete.networks_and_runs, help="A run folder, a model.safetensors or an exported model.onnx alone; with --weights a network's name.")],
-    files: Annotated[list[str], typer.Argument(metavar="FILES…", help="Pictures, folders of pictures, or - for one picture from standard input. For numbers: CSV files, or - .")],
+    files: Annotated[list[str], typer.Argument(metavar="FILES…", help="Pictures, folders of pictures, shards, or - for one picture from standard input. For numbers: CSV files, or - .")],
     top: Annotated[int, typer.Option(help="How many classes to list.")] = 3,
     weights: Weights = None,
     features: Annotated[str | None, typer.Option(metavar="LAYER", help="Write what this layer gives for each item into --out; `hubel describe` names the layers.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.npz", help="Where the features go, with the items and the answers.")] = None,
     device: Device = "auto",
-    json_: Annotated[bool, typer.Option("--json", help="Print the answers as JSON and nothing else.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the answers as JSON and nothing else; of shards as JSON Lines.")] = False,
 ) -> None:  # fmt: skip
     """Answer for pictures (or rows of numbers). What cannot be read is named; the others are answered all the same."""
     from hubel.cli import left_out, show
@@ -38,6 +38,13 @@ def predict(
     if (features is None) != (out is None):
         raise InputError("--features LAYER and --out FILE.npz go together: what is to be written, and where")
     said = _opened(run, weights, top, features, json_, device)
+    if said.run.preprocess.kind == "picture" and all(map(_are_shards, files)):
+        if out is not None:
+            raise InputError(
+                "--features are held until all are there, and shards may be more than the memory holds: name folders of pictures"
+            )
+        _streamed(said, files, top, json_)
+        return
     items = items_for(said.run, files)
     with show.bar("answering", "items", quiet=json_ or len(items) < AT_ONCE) as bar:
         for start in range(0, len(items), AT_ONCE):
@@ -58,6 +65,61 @@ def predict(
         left_out.tell(problems)
     if not said.items:
         raise InputError("nothing could be read, so there is no answer")
+
+
+def _are_shards(name: str) -> bool:
+    from hubel.data import places, shards
+
+    path = Path(name)
+    if not places.remote(name) and not path.is_dir() and path.suffix.lower() != shards.ENDING:
+        return False
+    return shards.are_shards(name)
+
+
+def _streamed(said: _Answers, files: list[str], top: int, json_: bool) -> None:
+    """Answer for shards of any size: each answer is printed, one a line, and let go."""
+    import json
+
+    from hubel.cli import left_out, show
+    from hubel.data import open_source
+
+    answered = 0
+    for source in map(open_source, files):
+        # Answers on a terminal are progress enough, and a bar would stand in their midst.
+        with show.bar("answering", "items", quiet=json_ or sys.stdout.isatty()) as bar:
+            for start in range(0, len(source), AT_ONCE):
+                stop = min(start + AT_ONCE, len(source))
+                said.take(_contents(source, start, stop))
+                for line in (
+                    map(json.dumps, map(_as_dict, said.answers)) if json_ else _lines(said.answers, top)
+                ):
+                    show.say(line)
+                answered += len(said.answers)
+                left_out.tell(said.problems)
+                said.forget()
+                bar.advance(stop, len(source))
+    if not answered:
+        raise InputError("nothing could be read, so there is no answer")
+
+
+def _lines(answers: list[Prediction], top: int) -> Iterator[str]:
+    """Item, answer, p, and the next best (or item and value); the columns of these few in line."""
+    item = max((len(a.item) for a in answers), default=0)
+    answer = max((len(a.answer) for a in answers), default=0)
+    for a in answers:
+        then = "".join(f"  {c} {p:.4f}" for c, p in a.top[1:top])
+        yield f"{a.item:<{item}}  {a.answer:<{answer}}" + (f"  {a.p:.4f}{then}" if a.top else "")
+
+
+def _contents(source: Source, start: int, stop: int) -> list[tuple[str, Any]]:
+    """Name and file of some pictures of shards, in their order."""
+    import numpy as np
+
+    from hubel.data.shards import Shards
+
+    assert isinstance(source.rows, Shards)
+    numbers = np.arange(start, stop)
+    return list(zip(source.items[start:stop], source.rows.read(numbers), strict=True))
 
 
 def _opened(
@@ -120,6 +182,10 @@ class _Answers:
         if self.answering:
             self.logits.append(self.run.logits(stacked))
             self.answers += self.run.answers(names, self.logits[-1], top=self.top)
+
+    def forget(self) -> None:
+        """Let go of what was answered."""
+        self.items, self.problems, self.answers, self.logits = [], [], [], []
 
     def write(self, file: Path) -> dict[str, Any]:
         """features (N, …) float32, items (N,), layer; and where there are answers these (N,), logits (N, K), classes."""

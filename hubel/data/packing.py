@@ -46,11 +46,20 @@ BLOCK = tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True)
+class Amount:
+    """What a part became."""
+
+    pictures: int
+    tars: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Packed:
-    """folder: where the shards are; parts: of each, pictures, tars and bytes; problems: pictures that were left out"""
+    """folder: where the shards are; problems: pictures that were left out"""
 
     folder: Path
-    parts: dict[str, tuple[int, int, int]]
+    parts: dict[str, Amount]
     problems: tuple[Problem, ...] = field(default=())
 
 
@@ -87,7 +96,7 @@ def _pack(source: Source, folder: Path, shard_size: int, seed: int, progress: Pr
     parts = np.full(len(source), "train") if source.shared else _assigned(source, seed)
     keys = Keys()
     manifest: dict[str, list[dict[str, object]]] = {}
-    told: dict[str, tuple[int, int, int]] = {}
+    told: dict[str, Amount] = {}
     problems: list[Problem] = []
     done = 0
     for part in PARTS:
@@ -110,7 +119,9 @@ def _pack(source: Source, folder: Path, shard_size: int, seed: int, progress: Pr
                 f"({problems[0].reason}) and others. Repair or remove them; `hubel data` with --check names them all"
             )
         manifest[part] = [{"name": name, "bytes": size, "pictures": n} for name, n, size in out.made]
-        told[part] = (sum(n for _, n, _ in out.made), len(out.made), sum(size for _, _, size in out.made))
+        told[part] = Amount(
+            sum(n for _, n, _ in out.made), len(out.made), sum(size for _, _, size in out.made)
+        )
     facts = {"format": FORMAT, "name": source.name, "classes": list(source.classes), "parts": manifest}
     write_atomically(folder / MANIFEST, json.dumps(facts, indent=1) + "\n")
     return Packed(folder, told, tuple(problems))

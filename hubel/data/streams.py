@@ -78,10 +78,10 @@ class Stream:
                 work(start)
         return out
 
-    def some(self, most: int = SOME) -> np.ndarray:
-        """Pictures spread evenly over all, to take statistics of; all of them where they are few."""
+    def some(self, most: int | None = None) -> np.ndarray:
+        """Up to `most` (SOME) pictures spread evenly over all, to take statistics of; all of them where they are few."""
         size = int(np.prod(self.preprocess.shape))
-        count = max(1, min(most, len(self), SOME_BYTES // size))
+        count = max(1, min(most or SOME, len(self), SOME_BYTES // size))
         return self.taken(np.linspace(0, len(self) - 1, count).astype(int)) if len(self) else np.asarray(self)
 
     @property
@@ -104,7 +104,7 @@ def alike(contents: list[bytes]) -> np.ndarray | None:
     return rows[:, head.end() :].reshape(-1, H, W, C).transpose(0, 3, 1, 2)
 
 
-def looked_at(inputs: np.ndarray, most: int = SOME) -> np.ndarray:
+def looked_at(inputs: np.ndarray, most: int | None = None) -> np.ndarray:
     """What stands for all of a part in statistics: itself where it is in memory, some of it where it is a stream."""
     stream = streamed(inputs)
     return inputs if stream is None else stream.some(most)

@@ -7,7 +7,7 @@ import io
 import needs
 import numpy as np
 import pytest
-from making import flat, png, tree
+from making import flat, png, tree, zoo
 from PIL import Image
 
 from hubel.data import open_source
@@ -220,3 +220,33 @@ def test_names_of_any_script_and_length_fit(tmp_path):
     assert (
         sheet[80:, first - 8 : first] == sheet[80:, first - 8 : first][:, :1]
     ).all()  # no letter reaches the pictures
+
+
+def test_pack_writes_shards_and_says_what_they_hold(cli, tmp_path):
+    files = zoo("ant", "bee", each=30) | {"ant/bad.png": b"no picture"}
+    place, out = tree(tmp_path / "zoo", files), tmp_path / "shards"
+    said = cli("data", "pack", place, "-o", out, "--shard-size", "30KB")
+    assert said.code == 0 and f"hubel train {out}" in said.out
+    assert "1 picture was left out" in said.out and "ant/bad.png" in said.out
+    found = cli("data", out, "--json").json
+    assert found["items"] == 60 and found["drawn"] == [] and found["classes"] == ["ant", "bee"]
+    told = cli("data", "pack", place, "-o", tmp_path / "again", "--json").json
+    assert {part: n["pictures"] for part, n in told["parts"].items()} == {
+        part: sum(n.values()) for part, n in found["counts"].items()
+    }
+    assert [p["item"] for p in told["problems"]] == ["ant/bad.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["pack", "digits"], "pack needs a data set and a new folder: hubel data pack SOURCE -o FOLDER"),
+        (["pack", "digits", "-o", "x", "--check"], "leave --check out"),
+        (["pack", "digits", "-o", "x", "--shard-size", "much"], "takes a size as 256MB"),
+        (["digits", "mnist"], "'mnist' belongs behind pack"),
+        (["digits", "--shard-size", "1MB"], "--shard-size belongs behind pack"),
+    ],
+)
+def test_what_pack_does_not_take_is_told(cli, words, said):
+    told = cli("data", *words)
+    assert told.code == 2 and said in told.err

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hubel.data.batches import batches, order, steps_in
+from hubel.data.batches import WINDOW, batches, mixed, order, steps_in
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():
@@ -30,3 +30,26 @@ def test_places_are_evenly_visited():
     # Over many epochs each item stands first about equally often: 2,000 draws of 20, expectation 100, sd under 10.
     first = np.bincount([order(0, e, 20)[0] for e in range(2000)], minlength=20)
     assert first.min() > 50 and first.max() < 150
+
+
+@pytest.mark.parametrize(("count", "block"), [(1000, 3), (64 * 5, 5), (7, 256), (1, 1), (64 * 5 + 1, 5)])
+def test_windows_hold_every_item_once_whatever_the_block(count, block):
+    windows = list(mixed(1, 2, count, block))
+    assert sorted(np.concatenate(windows).tolist()) == list(range(count))
+    assert all(len(w) <= WINDOW * block for w in windows)
+    assert np.array_equal(np.concatenate(windows), np.concatenate(list(mixed(1, 2, count, block))))
+    cut = list(batches(count, 6, seed=1, epoch=2, block=block))
+    assert np.array_equal(
+        np.concatenate(cut), np.concatenate(windows)
+    )  # batches are cut from the windows, in order
+    assert [len(b) for b in cut] == [len(b) for b in batches(count, 6, seed=1, epoch=2)]
+
+
+def test_windows_are_another_order_in_each_epoch_and_mix_what_lay_apart():
+    # 100 blocks of 10: a window is 640 items of 1,000. Neighbours in the new order lie far apart in the old one: the mean
+    # distance of two items drawn from n is n / 3.
+    first, second = (np.concatenate(list(mixed(0, epoch, 1000, 10))) for epoch in (1, 2))
+    assert np.count_nonzero(first == second) < 20
+    assert 250 < np.abs(np.diff(first)).mean() < 420
+    # Of the first half of the windows' items about as many were stored early as late: expected 320, sd under 60.
+    assert 140 < np.count_nonzero(first[:640] < 500) < 500
