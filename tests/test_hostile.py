@@ -424,6 +424,29 @@ def test_an_onnx_file_that_reads_others_or_loops_is_not_run(tmp_path):
     assert load(spoilt(lambda graph: None)).classes == ("cat", "dog", "cow")
 
 
+def test_onnx_runtime_prints_nothing_of_a_file(tmp_path, capfd):
+    """It would print a step's name as it is; and a file's own notes may be no text at all."""
+    from onnx import ModelProto
+
+    from hubel.onnx.model import load
+
+    model = ModelProto.FromString(*hostile.exported().values())
+    gemm = next(node for node in model.graph.node if node.op_type == "Gemm")
+    gemm.name = "\x1b[31mred"
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == gemm.input[2])
+    del bias.dims[:]
+    bias.dims.extend((1, 1, 3))
+    (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ArtifactError) as said:
+        load(tmp_path / "x.onnx").predict(np.zeros((2, 1, 8, 8), np.uint8))
+    assert str(said.value).isprintable()
+    assert capfd.readouterr() == ("", "")
+    (content,) = hostile.exported().values()
+    (tmp_path / "x.onnx").write_bytes(content.replace(b'"classes"', b'"cl\xff\xff\xffes"', 1))
+    with pytest.raises(ArtifactError, match=r"x\.onnx"):
+        load(tmp_path / "x.onnx")
+
+
 # ---- what is printed
 
 

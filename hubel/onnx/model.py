@@ -17,7 +17,7 @@ from hubel.progress import Progress
 from hubel.run import Answering, Card, at_once, floats
 
 CARD, VERSIONS = "hubel", "versions"  # keys of the file's metadata: the run's card, and what wrote it
-QUIET = 3  # ONNX Runtime's level of severity for errors alone
+QUIET = 4  # only what ends the process: errors are raised, and it would print them with names of the file as they are
 
 
 class OnnxModel(Answering):
@@ -81,11 +81,11 @@ def opened(content: bytes, path: Path, threads: int = 0, *, blocked: bool = True
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        told = session.get_modelmeta().custom_metadata_map
     except Exception as e:  # ONNX Runtime's errors have no base of their own
         raise ArtifactError(
             f"{path} is not an ONNX file that ONNX Runtime can run ({printable(str(e))[:200]})"
         ) from e
-    told = session.get_modelmeta().custom_metadata_map
     if CARD not in told:
         raise ArtifactError(
             f"{path} does not say how pictures are prepared and what the classes are called: it was not written by "
