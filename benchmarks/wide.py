@@ -3,7 +3,8 @@
     python benchmarks/wide.py [--rounds 3] [--out docs/measured.md]
 
 Speed: `resnet18` on 32×32 pictures, batch 128, as many steps by one process with one thread as by two with one thread
-each, in turns; the first steps of each are left out. Curve: 50 steps of `lenet5`, and of a network with norms under
+each, in turns; the first steps of each are left out. Beside it what the machine gives at best: two such processes that
+know nothing of each other. Curve: 50 steps of `lenet5`, and of a network with norms under
 --sync-bn. Loss: the second of two processes dies by SIGKILL in an epoch; seconds until all, launcher too, are gone.
 """
 
@@ -18,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import document
 
+MET = {True: "yes", False: "no", None: "–"}
 WARM, STEPS = 3, 12  # steps that are left out, and that are timed
 # What each process runs: `count` steps of a training; their losses, and the seconds behind the first WARM of them.
 CHILD = """
@@ -67,6 +70,12 @@ def trained(processes: int, count: int, **settings: Any) -> dict[str, Any]:
         said = [child.communicate()[0] for child in children]
     found_by_first: dict[str, Any] = json.loads(said[0])
     return found_by_first
+
+
+def side_by_side(count: int, **settings: Any) -> float:
+    """Seconds of so many steps in each of two processes at once that know nothing of each other: the longer ones."""
+    with ThreadPoolExecutor(2) as both:
+        return max(found["seconds"] for found in both.map(lambda _: trained(1, count, **settings), range(2)))
 
 
 def apart(settings: dict[str, Any]) -> float:
@@ -119,11 +128,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     heavy = {"data": "cifar10", "network": "resnet18", "batch": 128, "epochs": 1}
-    ratios = []
+    ratios, best = [], []
     for _ in range(args.rounds):
         one, two = (trained(n, WARM + STEPS, **heavy)["seconds"] for n in (1, 2))
         ratios.append(one / two)
-        print(f"one process {one:.1f} s, two {two:.1f} s: {one / two:.2f}", file=sys.stderr)
+        best.append(2 * one / side_by_side(WARM + STEPS, **heavy))
+        print(
+            f"one process {one:.1f} s, two {two:.1f} s: {one / two:.2f}, at best {best[-1]:.2f}",
+            file=sys.stderr,
+        )
     lenet = {"data": "digits", "network": "lenet5", "batch": 64, "epochs": 3}
     plain, normed = apart(lenet), apart({**lenet, "network": NORMED, "sync_bn": True})
     ended = [seconds_to_end() for _ in range(args.rounds)]
@@ -136,6 +149,7 @@ def main() -> None:
             "≥ 1.7",
             speed >= 1.7,
         ),
+        ("… two processes that know nothing of each other", f"{statistics.mean(best):.2f}", "–", None),
         (
             "loss curve, `lenet5`, 50 steps: largest relative difference",
             f"{plain:.1e}",
@@ -150,7 +164,7 @@ def main() -> None:
         "",
         "| what | found | asked | met |",
         "| --- | --- | --- | --- |",
-        *(f"| {what} | {found} | {asked} | {'yes' if met else 'no'} |" for what, found, asked, met in rows),
+        *(f"| {what} | {found} | {asked} | {MET[met]} |" for what, found, asked, met in rows),
         "",
         f"n = {args.rounds} of each speed and death. " + document.footing(__file__, ("torch", "numpy")),
     ]
