@@ -102,7 +102,7 @@ def seconds_to_end() -> float:
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
             assert child.stderr is not None
             for line in child.stderr:
-                if line.startswith("epoch   2"):
+                if line.startswith("epoch   8"):
                     break
             os.kill(second_of(child.pid), signal.SIGKILL)
             before = time.perf_counter()
