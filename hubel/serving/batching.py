@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 # Seconds that a picture may wait, at the pace of this moment. Whoever is let in should have an answer within a second,
 # under overload, too; the rest of it is for what cannot be foreseen.
-WAIT = 0.4
+WAIT = 0.3
 LEAST, MOST = 16, 2048  # pictures that may wait, however slow or fast the network is
 LOOK = 0.1  # seconds between two looks at what waits: for its deadline, and whether its client is still there
 

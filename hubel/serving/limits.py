@@ -15,7 +15,7 @@ class Limits:
     head: int = 64 << 10  # bytes of a request's first line and headers; browsers send some two thousand
     body: int = 32 << 20  # bytes of a request; a phone's largest photographs have about 20 MB
     pictures: int = 256  # in one request; more belong into several
-    queue: int = 0  # pictures that wait at most; 0: as many as are answered in 0.4 s
+    queue: int = 0  # pictures that wait at most; 0: as many as are answered in 0.3 s
     batch: int = 64  # pictures that go through a network together
     deadline: float = 10.0  # seconds from a request's first byte to its answer, or a question's begin
     workers: int = 8  # questions (maps, explanations) that may be in line for a network; then 503
