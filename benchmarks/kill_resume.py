@@ -1,4 +1,4 @@
-"""Kill `hubel train` fifty times with SIGKILL, wherever it is, go on with `hubel train --resume`; compare every byte.
+"""Kill `hubel train` fifty times with SIGKILL, wherever it is, go on with `--resume`, and compare every byte.
 
     python benchmarks/kill_resume.py [--kills 50] [--out docs/measured.md]
 
@@ -155,7 +155,7 @@ def main() -> None:
         "## Killed, and gone on with",
         "",
         f"`hubel {' '.join(TRAIN)}`, killed {args.kills} times with SIGKILL,",
-        "each time gone on with by `hubel train --resume`:",
+        "each time gone on with by `hubel train --resume RUN`:",
         f"**{equal} of {args.kills}** ended in the bytes of a training that nobody killed ({', '.join(FILES)}).",
         f"Where it died: {where}.",
         "",
