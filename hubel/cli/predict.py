@@ -119,7 +119,7 @@ def _contents(source: Source, start: int, stop: int) -> list[tuple[str, Any]]:
 
     assert isinstance(source.rows, Shards)
     numbers = np.arange(start, stop)
-    return list(zip(source.items[start:stop], source.rows.read(numbers), strict=True))
+    return list(zip(source.items[start:stop], map(bytes, source.rows.read(numbers)), strict=True))
 
 
 def _opened(

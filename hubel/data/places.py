@@ -5,17 +5,21 @@ An address (anything with :// in it) is opened by fsspec, whose own packages kno
 
 from __future__ import annotations
 
-import os
+import mmap
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from hubel.data.pictures import printable
 from hubel.errors import DataError, HubelError, InputError
 
-GAP = 64 << 10  # bytes between two ranges that are read along rather than asked for anew
+# Bytes between two ranges that are read along rather than asked for anew: a page here, and elsewhere what a network
+# gives while it would be asked.
+GAP, FAR_GAP = 4 << 10, 64 << 10
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,10 @@ class Found:
 
 def remote(place: str) -> bool:
     return "://" in place
+
+
+def gap(place: str) -> int:
+    return FAR_GAP if remote(place) else GAP
 
 
 def system(place: str) -> tuple[Any, str]:
@@ -104,28 +112,42 @@ def opened(place: str) -> IO[bytes]:
         return found
 
 
-def ranges(place: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+def ranges(place: str, spans: Sequence[tuple[int, int]]) -> list[memoryview]:
     """The bytes [start, stop) of each span, fewer where the file ends; from elsewhere all are asked for at once."""
     with naming(place):
         if remote(place):
             fs, name = system(place)
             starts, stops = [s for s, _ in spans], [e for _, e in spans]
             return [
-                bytes(part) for part in fs.cat_ranges([name] * len(spans), starts, stops, on_error="raise")
+                memoryview(part)
+                for part in fs.cat_ranges([name] * len(spans), starts, stops, on_error="raise")
             ]
+        room = memoryview(mapped(sum(stop - start for start, stop in spans)).data)
+        found = []
         with Path(place).open("rb", buffering=0) as file:
-            return [at(file.fileno(), start, stop - start) for start, stop in spans]
+            for start, stop in spans:
+                file.seek(start)
+                size = filled(file, room[: stop - start])
+                found.append(room[:size])
+                room = room[stop - start :]
+        return found
 
 
-def at(handle: int, start: int, size: int) -> bytes:
-    """One range of an open file. A single read may give less than is there (2 GB at most on Linux)."""
-    if not hasattr(os, "pread"):
-        os.lseek(handle, start, os.SEEK_SET)
-        return os.read(handle, size)
-    content = os.pread(handle, size, start)
-    while len(content) < size and (more := os.pread(handle, size - len(content), start + len(content))):
-        content += more
-    return content
+def filled(file: IO[bytes], room: memoryview) -> int:
+    """Read until there is no room left, or the file ends -> bytes read. One read gives at most 2 GB on Linux."""
+    size = 0
+    while size < len(room) and (more := file.readinto(room[size:])):  # type: ignore[attr-defined]
+        size += more
+    return size
+
+
+def mapped(size: int) -> np.ndarray:
+    """(size,) uint8 zeros, outside of the heap, and given back as soon as nobody has them.
+
+    A training keeps what the heap once was (run.reuse_memory). Large pieces that come and go between small ones would
+    leave that in shreds, which hold no large piece again: it would grow with every group that is read.
+    """
+    return np.frombuffer(mmap.mmap(-1, max(1, size)), np.uint8, size)
 
 
 class naming:  # noqa: N801 - reads as a word in `with naming(place):`

@@ -94,12 +94,12 @@ class Shards(Encoded):
         name = printable(shard.name(number - int(self.starts[n])))
         return f"{printable(Path(shard.place).stem)}/{name}" if self.named else name
 
-    def read(self, numbers: np.ndarray) -> list[bytes]:
+    def read(self, numbers: np.ndarray) -> list[memoryview]:
         """The files of these pictures, in the order asked for. Neighbours are read together.
 
         Raises DataError where a shard has gone, or is shorter than its index says.
         """
-        found: list[bytes] = [b""] * len(numbers)
+        found = [memoryview(b"")] * len(numbers)
         order = np.argsort(numbers, kind="stable")
         holder = np.searchsorted(self.starts, numbers[order], side="right") - 1
         edges = np.flatnonzero(np.diff(holder, prepend=-1, append=-1))
@@ -116,17 +116,19 @@ class Shards(Encoded):
         step = max(1, int(AT_ONCE / max(1.0, self.mean)))
         for start in range(0, len(order), step):
             ks = order[start : start + step]
-            yield from zip(ks.tolist(), self.read(index[ks]), strict=True)
+            yield from zip(ks.tolist(), map(bytes, self.read(index[ks])), strict=True)
 
     def stamps(self, index: np.ndarray) -> Iterable[str]:
         yield f"shards {self.digest}"
         yield hashlib.sha256(np.asarray(index, np.int64).tobytes()).hexdigest()
 
 
-def gathered(shard: Shard, at: np.ndarray, size: np.ndarray) -> Iterator[bytes]:
+def gathered(shard: Shard, at: np.ndarray, size: np.ndarray) -> Iterator[memoryview]:
     """The bytes at each place of a tar, places rising; those that lie close are one read."""
     stop = at + size
-    fresh = np.flatnonzero(np.diff(at, prepend=-1) > np.concatenate([[0], size[:-1]]) + places.GAP)
+    fresh = np.flatnonzero(
+        np.diff(at, prepend=-1) > np.concatenate([[0], size[:-1]]) + places.gap(shard.place)
+    )
     fresh = np.union1d([0], fresh)
     ends = np.append(fresh[1:], len(at))
     runs = places.ranges(

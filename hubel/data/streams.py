@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
+from hubel.data.places import mapped
 from hubel.data.preprocess import Preprocess
 from hubel.data.resident import WORTH_A_THREAD
 from hubel.data.shards import Shards
 from hubel.errors import DataError
 
-SOME, SOME_BYTES = 10_000, 64 << 20  # pictures, and bytes of theirs, that stand for all in statistics
+SOME, SOME_BYTES = 10_000, 32 << 20  # pictures, and bytes of theirs, that stand for all in statistics
 PIECE = 64  # pictures that a thread decodes at a time
 RAW = re.compile(rb"P([56])\n(\d{1,5}) (\d{1,5})\n255\n")
 
@@ -56,12 +59,12 @@ class Stream:
         raw = alike(contents)
         if raw is not None:
             return self.preprocess.pictures(raw)
-        out = np.empty((len(contents), *self.preprocess.shape), np.uint8)
+        out = mapped(len(contents) * math.prod(self.preprocess.shape)).reshape(-1, *self.preprocess.shape)
 
         def work(start: int) -> None:
             for k in range(start, min(start + PIECE, len(contents))):
                 try:
-                    out[k] = self.preprocess.picture(contents[k], name="it")
+                    out[k] = self.preprocess.picture(bytes(contents[k]), name="it")
                 except DataError as e:
                     said = str(e).removeprefix("it ").removeprefix("it: ")
                     raise DataError(
@@ -79,10 +82,14 @@ class Stream:
         return out
 
     def some(self, most: int | None = None) -> np.ndarray:
-        """Up to `most` (SOME) pictures spread evenly over all, to take statistics of; all of them where they are few."""
+        """Up to `most` (SOME) pictures spread evenly over all, to take statistics of; all where they are few."""
         size = int(np.prod(self.preprocess.shape))
         count = max(1, min(most or SOME, len(self), SOME_BYTES // size))
-        return self.taken(np.linspace(0, len(self) - 1, count).astype(int)) if len(self) else np.asarray(self)
+        places = np.linspace(0, len(self) - 1, count).astype(int) if len(self) else np.empty(0, int)
+        out = np.empty((len(places), *self.preprocess.shape), np.uint8)
+        for start in range(0, len(places), PIECE):  # what lies between them may be read along
+            out[start : start + PIECE] = self.taken(places[start : start + PIECE])
+        return out
 
     @property
     def digest(self) -> str:
@@ -91,17 +98,19 @@ class Stream:
         return f"{self.rows.digest} {which} {self.preprocess.shape} {self.preprocess.resize}"
 
 
-def alike(contents: list[bytes]) -> np.ndarray | None:
+def alike(contents: Sequence[bytes | memoryview]) -> np.ndarray | None:
     """(N, C, H, W) uint8, read at once, where all are PGM or all PPM of one size as packing.filed writes them."""
     head = RAW.match(contents[0]) if contents else None
     if head is None:
         return None
     C, W, H = {b"5": 1, b"6": 3}[head[1]], int(head[2]), int(head[3])
     size = head.end() + C * H * W
-    if W * H == 0 or any(len(content) != size or not content.startswith(head[0]) for content in contents):
+    if W * H == 0 or any(len(c) != size or c[: head.end()] != head[0] for c in contents):
         return None
-    rows = np.frombuffer(b"".join(contents), np.uint8).reshape(len(contents), size)
-    return rows[:, head.end() :].reshape(-1, H, W, C).transpose(0, 3, 1, 2)
+    rows = mapped(len(contents) * C * H * W).reshape(len(contents), -1)
+    for row, content in zip(rows, contents, strict=True):
+        row[:] = memoryview(content)[head.end() :]
+    return rows.reshape(-1, H, W, C).transpose(0, 3, 1, 2)
 
 
 def looked_at(inputs: np.ndarray, most: int | None = None) -> np.ndarray:

@@ -59,6 +59,10 @@ class Feed:
             len(self), recipe.batch, seed=recipe.seed, epoch=epoch, shuffle=recipe.shuffle, block=self.block
         )
 
+    def piece(self, most: int, recipe: Recipe) -> int:  # noqa: ARG002
+        """Items that are looked at together where nothing is learnt, up to `most`."""
+        return most
+
     def placed(self, places: np.ndarray) -> Tensor:
         return torch.from_numpy(places).to(self.targets.device)
 
@@ -105,7 +109,7 @@ class Streamed(Feed):
 
     def __init__(self, engine: Engine, split: Split, inputs: Stream, seed: int) -> None:
         super().__init__(engine, split, seed)
-        self.engine, self.inputs = engine, inputs
+        self.inputs = inputs
         stored = max(1.0, self.inputs.rows.mean)
         self.block = max(1, min(BLOCK_AT_MOST, int(BLOCK_BYTES / stored)))
         self.group = max(1, int(GROUP_BYTES / max(stored, math.prod(self.shape))))  # items
@@ -140,6 +144,10 @@ class Streamed(Feed):
             self._ask(shares)
             yield group
 
+    def piece(self, most: int, recipe: Recipe) -> int:
+        """No more than a step learns from: so it takes no memory that learning does not take."""
+        return min(most, recipe.batch or most)
+
     def soon(self, places: np.ndarray) -> None:
         if len(places):
             self._ask([places])
@@ -148,9 +156,13 @@ class Streamed(Feed):
         while self.coming:
             asked, future, at = self.coming.popleft()
             if np.array_equal(asked, places):
-                return self.engine.place(future.result()[at])
+                return self._placed(future.result()[at])
             future.cancel()
-        return self.engine.place(self.inputs.taken(places))
+        return self._placed(self.inputs.taken(places))
+
+    def _placed(self, pixels: np.ndarray) -> Tensor:
+        """As they lie, without another copy: what a step takes from the heap is what it takes in a Resident, too."""
+        return torch.from_numpy(pixels).to(self.targets.device)
 
     def mirrored(self, places: np.ndarray) -> np.ndarray:
         """A bit of SplitMix64 (Steele et al. 2014) at the item's place: no array of all items is kept."""

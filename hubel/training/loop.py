@@ -244,7 +244,8 @@ class Trainer:
         first, last = (count * (self.ranks.rank + k) // self.ranks.world for k in (0, 1))
         self.engine.agree()
         with self.engine.kept():
-            in_pieces(last - first, at_once(self.val.shape, EVALUATION_CHUNK), partial(examine, first))
+            most = self.val.piece(EVALUATION_CHUNK, self.recipe)
+            in_pieces(last - first, at_once(self.val.shape, most), partial(examine, first))
         total, right = self.ranks.total(torch.tensor([total, right], dtype=torch.float64)).tolist()
         return total / count, None if self.regress else right / count
 
@@ -287,11 +288,17 @@ class Trainer:
 
 
 class _Tally:
-    """Sums over the batches of an epoch, read once at its end so that a GPU is not waited for."""
+    """Sums over the batches of an epoch, read once at its end so that a GPU is not waited for.
+
+    The numbers of all steps lie together: a tensor for each, kept among the large ones that come and go, would leave
+    the heap in shreds, and the process would grow with every step.
+    """
 
     def __init__(self, spent: float = 0.0) -> None:
-        self.losses: list[Tensor] = []
-        self.rights: list[Tensor] = []
+        self.losses: Tensor | None = (
+            None  # (room,), the first len(sizes) of them filled; of the same size are
+        )
+        self.rights: Tensor | None = None
         self.sizes: list[int] = []
         self.before, self.started = spent, time.perf_counter()
 
@@ -305,28 +312,40 @@ class _Tally:
         self.started = time.perf_counter()
 
     def add(self, loss: Tensor, right: Tensor, size: int) -> None:
-        self.losses.append(loss)
-        self.rights.append(right)
+        n = len(self.sizes)
+        self.losses, self.rights = _with_room(self.losses, loss, n), _with_room(self.rights, right, n)
+        self.losses[n], self.rights[n] = loss, right
         self.sizes.append(size)
 
     def means(self) -> tuple[float, float]:
-        losses = torch.stack(self.losses).double().cpu()
+        found = self.state()
+        losses = found["losses"].double().cpu()
         self.count = sum(self.sizes)
         self.seconds = self.spent
-        loss = float(losses @ torch.tensor(self.sizes, dtype=torch.float64)) / self.count
-        return loss, float(torch.stack(self.rights).sum()) / self.count
+        loss = float(losses @ found["sizes"].double()) / self.count
+        return loss, float(found["rights"].sum()) / self.count
 
     def state(self) -> dict[str, Tensor]:
-        if not self.losses:
+        if self.losses is None or self.rights is None:
             return {}
-        sizes = torch.tensor(self.sizes)
-        return {"losses": torch.stack(self.losses), "rights": torch.stack(self.rights), "sizes": sizes}
+        n = len(self.sizes)
+        return {"losses": self.losses[:n], "rights": self.rights[:n], "sizes": torch.tensor(self.sizes)}
 
     @staticmethod
     def of(state: Mapping[str, Tensor], spent: float) -> _Tally:
         """What state() gave."""
         made = _Tally(spent)
         if state:
-            made.losses, made.rights = list(state["losses"]), list(state["rights"])
+            made.losses, made.rights = state["losses"], state["rights"]
             made.sizes = state["sizes"].tolist()
         return made
+
+
+def _with_room(values: Tensor | None, like: Tensor, count: int) -> Tensor:
+    """The first `count` values, and a place behind them, where `like` is (what was read is on the processor)."""
+    if values is not None and len(values) > count and values.device == like.device:
+        return values
+    made = like.new_empty(max(1024, 2 * count))
+    if values is not None:
+        made[:count] = values[:count]
+    return made

@@ -56,6 +56,7 @@ def test_streamed_is_resident_in_the_same_order(shards, tmp_path, monkeypatch):
         made = Resident(engine, Split(np.asarray(split.inputs), split.targets, split.items), seed)
         made.block = job.trainer.train.block
         monkeypatch.setattr(made, "mirrored", lambda places: Streamed.mirrored(made, places))
+        monkeypatch.setattr(made, "piece", lambda most, recipe: Streamed.piece(made, most, recipe))
         return made
 
     monkeypatch.setattr("hubel.training.loop.feed", held)
@@ -238,7 +239,8 @@ def test_predict_answers_for_shards_one_line_each(shards, tmp_path, capsys, monk
     source = open_source(shards)
     assert [row["item"] for row in found] == [*source.items]
     wanted = run.answers(
-        [*source.items], run.logits(np.stack([run.prepared(c) for c in source.rows.read(np.arange(1797))]))
+        [*source.items],
+        run.logits(np.stack([run.prepared(bytes(c)) for c in source.rows.read(np.arange(1797))])),
     )
     assert [row["answer"] for row in found] == [answer.answer for answer in wanted]
     monkeypatch.setattr(sys, "argv", ["hubel", "predict", str(run.path), str(shards)])
