@@ -64,7 +64,7 @@ def trained(processes: int, count: int, **settings: Any) -> dict[str, Any]:
         for rank in range(processes):
             env = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
             if processes > 1:
-                env |= {"RANK": str(rank), "WORLD_SIZE": str(processes)}
+                env |= {"RANK": str(rank), "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
             command = [sys.executable, "-c", CHILD, given, str(count), str(WARM)]
             children.append(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True))
         said = [child.communicate()[0] for child in children]

@@ -28,8 +28,11 @@ if job.ranks.first:
 """
 
 
-def together(processes: int, **settings: Any) -> dict[str, Any]:
-    """Train in so many processes -> losses of all steps, lines of the curves, sums of the weights."""
+def together(processes: int, *, apart: bool = False, **settings: Any) -> dict[str, Any]:
+    """Train in so many processes -> losses of all steps, lines of the curves, sums of the weights.
+
+    apart: as if each had a machine of its own
+    """
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -38,6 +41,7 @@ def together(processes: int, **settings: Any) -> dict[str, Any]:
         env = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         if processes > 1:
             env |= {"RANK": str(rank), "WORLD_SIZE": str(processes)}
+            env |= {"LOCAL_WORLD_SIZE": "1" if apart else str(processes)}
         command = [sys.executable, "-c", LOSSES, json.dumps(settings)]
         children.append(
             subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

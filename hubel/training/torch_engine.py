@@ -15,6 +15,7 @@ from hubel.training.distributed import ALONE, Ranks
 from hubel.training.engine import behind
 from hubel.training.freezing import Frozen, freeze, last_layer
 from hubel.training.recipe import Recipe
+from hubel.training.shared_memory import share_memory, through
 from hubel.training.steps import Average, Loss, Optimizer, auxiliary
 from hubel.training.synced_norm import synchronize
 from hubel.zoo.pixels import Pixels
@@ -50,6 +51,7 @@ class TorchEngine:
         self.parallel: tuple[nn.Module, nn.Module] | None = (
             None  # what answers in training, and it with its gradients summed
         )
+        self.memory = None if ranks.alone or self.device.type != "cpu" else share_memory(ranks)
         if recipe.sync_bn:
             synchronize(model.network, ranks)
         ranks.follow(model.state_dict().values())
@@ -86,7 +88,8 @@ class TorchEngine:
     def step(self, lr: float) -> None:
         assert self.at_hand is not None
         self.optimizer.zero_grad()
-        self.at_hand.backward()
+        with self.ranks.together():
+            self.at_hand.backward()
         self.at_hand = None
         if self.recipe.clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
@@ -152,7 +155,10 @@ class TorchEngine:
         if self.ranks.alone or not (self.model.training and torch.is_grad_enabled()):
             return part
         if self.parallel is None or self.parallel[0] is not part:
-            self.parallel = part, DistributedDataParallel(part)
+            made = DistributedDataParallel(part)
+            if self.memory is not None:
+                through(self.memory, made)
+            self.parallel = part, made
         return self.parallel[1]
 
     def _part(self) -> nn.Module:

@@ -21,6 +21,7 @@ from hubel.data.augment import Augment
 from hubel.errors import InputError
 from hubel.training import launching
 from hubel.training.distributed import ALONE, Ranks, told_ranks
+from hubel.training.shared_memory import SharedMean
 from hubel.training.synced_norm import synchronize
 
 PROC = Path("/proc")
@@ -57,6 +58,34 @@ def test_several_processes_learn_what_one_learns(settings, processes, tmp_path):
     assert sorted(p.name for p in (tmp_path / "many").iterdir()) == sorted(
         p.name for p in (tmp_path / "alone").iterdir()
     )
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one machine", "several"])
+def test_gradients_are_averaged_alike_through_memory_and_through_sockets(apart, tmp_path):
+    """Three, whose shares are unlike; 1e-5 over all weights tells a lost piece or a wrong divisor."""
+    settings = {**LENET, "batch": 200, "epochs": 2}
+    alone = together(1, **settings, out=str(tmp_path / "alone"))
+    many = together(3, apart=apart, **settings, out=str(tmp_path / "many"))
+    np.testing.assert_allclose(many["losses"], alone["losses"], rtol=1e-5)
+
+
+def test_the_mean_goes_through_memory_piece_by_piece():
+    """Threads in place of processes, and room for four numbers of eleven."""
+    rows, meeting = torch.zeros(3, 4), threading.Barrier(3)
+    values = [torch.arange(11.0) * 10**rank for rank in range(3)]
+
+    def bring(rank):
+        mean = SharedMean(Ranks(rank, 3), rows)
+        mean._wait = meeting.wait
+        mean(values[rank])
+
+    threads = [threading.Thread(target=bring, args=(rank,)) for rank in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for found in values:
+        torch.testing.assert_close(found, torch.arange(11.0) * 111 / 3)
 
 
 def test_without_sync_each_process_norms_its_own_share(tmp_path):
