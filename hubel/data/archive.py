@@ -87,6 +87,7 @@ class TarGz(Archive):
     """heads: the bytes of some members, kept while listing, by offset: sample() then costs nothing."""
 
     heads: dict[int, bytes]
+    forward = True
 
     def read(self, wanted: Iterable[tuple[int, Member]]) -> Iterator[tuple[int, bytes | DataError]]:
         with unpacked(self.path) as file:
@@ -125,6 +126,7 @@ class Chain(Encoded):
     def __init__(self, parts: Sequence[Archive]) -> None:
         self.parts = parts
         self.starts = np.cumsum([0, *(len(part.members) for part in parts)])
+        self.forward = any(part.forward for part in parts)
 
     def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
         for part, ks, local in self.shares(index):

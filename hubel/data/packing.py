@@ -104,7 +104,7 @@ def _pack(source: Source, folder: Path, shard_size: int, seed: int, progress: Pr
         index = index[np.random.default_rng([seed, PARTS.index(part)]).permutation(len(index))]
         out = Tars(folder, part, shard_size)
         with contextlib.closing(out):
-            for item, content in contents(source, index):
+            for item, content in contents(source, index, seed):
                 done += 1
                 if isinstance(content, DataError):
                     problems.append(Problem(source.items[item], printable(str(content))))
@@ -131,7 +131,7 @@ def _assigned(source: Source, seed: int) -> np.ndarray:
     return split.assign(source.parts, source.targets, source.items, seed=seed)
 
 
-def contents(source: Source, index: np.ndarray) -> Iterator[tuple[int, bytes | DataError]]:
+def contents(source: Source, index: np.ndarray, seed: int) -> Iterator[tuple[int, bytes | DataError]]:
     """(item, its file or why there is none) for all of `index`, a piece of PIECE bytes at a time, each in its order."""
     rows = source.rows
     if not isinstance(rows, Encoded):
@@ -139,6 +139,9 @@ def contents(source: Source, index: np.ndarray) -> Iterator[tuple[int, bytes | D
         for start in range(0, len(index), step):
             piece = index[start : start + step]
             yield from zip(piece.tolist(), map(filed, rows.take(piece)), strict=True)
+        return
+    if rows.forward:
+        yield from in_passing(rows, np.sort(index), seed)
         return
     sizes = [
         content.stat().st_size if isinstance(content, Path) else len(content)
@@ -158,6 +161,20 @@ def contents(source: Source, index: np.ndarray) -> Iterator[tuple[int, bytes | D
         for _ in in_parallel(work, chunks(rows.stream(piece)), threads):
             pass
         yield from zip(piece.tolist(), found, strict=True)
+
+
+def in_passing(rows: Encoded, index: np.ndarray, seed: int) -> Iterator[tuple[int, bytes | DataError]]:
+    """The same where there is one way only, from front to back: what lies within PIECE bytes changes places."""
+    held: list[tuple[int, bytes | DataError]] = []
+    rng, size = np.random.default_rng([seed, len(index)]), 0
+    for k, content in rows.stream(index):
+        taken = checked(content)
+        held.append((int(index[k]), taken))
+        size += len(taken) if isinstance(taken, bytes) else 0
+        if size > PIECE:
+            yield from (held[n] for n in rng.permutation(len(held)))
+            held, size = [], 0
+    yield from (held[n] for n in rng.permutation(len(held)))
 
 
 def checked(content: bytes | Path | DataError) -> bytes | DataError:

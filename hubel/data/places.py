@@ -42,7 +42,7 @@ def gap(place: str) -> int:
 
 def system(place: str) -> tuple[Any, str]:
     """fsspec's file system for an address, and what that calls the file."""
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     try:
         return fsspec.core.url_to_fs(place)

@@ -44,7 +44,12 @@ class Split:
 
 
 class Encoded(ABC):
-    """Pictures that must be decoded: files of a folder, members of an archive, in the Source's order."""
+    """Pictures that must be decoded: files of a folder, members of an archive, in the Source's order.
+
+    forward: whether they can only be read from front to back, so that a single one costs the whole way to it
+    """
+
+    forward = False
 
     @abstractmethod
     def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hubel.data import archive, builtin, cifar, folder, idx, npz, places, shards, table
+from hubel.data import archive, builtin, cifar, folder, idx, npz, parquet, places, shards, table
 from hubel.data.pictures import printable
 from hubel.data.records import Source, Task, listing
 from hubel.errors import DataError, UnknownName
@@ -48,7 +48,8 @@ def open_source(location: str | Path | Source, *, task: Task | None = None) -> S
     """List what lies at `location`, without decoding any picture or opening the pixels of a test part.
 
     location: a known name; a folder of class folders, of IDX files, of CIFAR-10, of X-train and X-test
-        archives, of shards, or of one file; a .tar, .tar.gz, .tgz, .zip, .npz, .csv or .tsv file; the address of shards
+        archives, of shards, or of one file; a .tar, .tar.gz, .tgz, .zip, .npz, .csv, .tsv or
+        .parquet file; the address of shards or of Parquet files
     task: what to make of the labels; by default real-valued ones are a regression
     Raises UnknownName when there is nothing of that name or path, DataError when it cannot be used.
     """
@@ -68,15 +69,19 @@ def open_source(location: str | Path | Source, *, task: Task | None = None) -> S
 
 
 def open_address(said: str, task: Task | None) -> Source:
-    """Shards that lie elsewhere: s3://bucket/shards, or one tar of them."""
-    if not shards.are_shards(said):
-        raise DataError(
-            f"{places.shown(said)} holds no shards; from an address only these are read. Pack the data here with "
-            "`hubel data pack`, and copy the folder there"
-        )
-    last = said.rstrip("/").rpartition("/")[2].removesuffix(shards.ENDING)
-    return shards.open_shards(
-        said.rstrip("/"), name=re.sub(r"[^\w.-]+", "-", last).strip(".-") or "shards", task=task
+    """Shards or Parquet files that lie elsewhere: s3://bucket/shards, or one of them."""
+    place = said.rstrip("/")
+    last = place.rpartition("/")[2].removesuffix(shards.ENDING).removesuffix(parquet.ENDING)
+    name = re.sub(r"[^\w.-]+", "-", last).strip(".-") or "data"
+    if place.lower().endswith(parquet.ENDING):
+        return parquet.open_parquet(place, name=name, task=task)
+    if shards.are_shards(place):
+        return shards.open_shards(place, name=name, task=task)
+    if parquet.are_parquet(place):
+        return parquet.open_parquet(place, name=name, task=task)
+    raise DataError(
+        f"{places.shown(said)} holds no shards and no Parquet files; from an address only these are read. Pack the "
+        "data here with `hubel data pack`, and copy the folder there"
     )
 
 
@@ -147,11 +152,13 @@ def open_place(path: Path, name: str, task: Task | None) -> Source:
         return npz.open_npz(path, name=name, task=task)
     if path.suffix.lower() in (".csv", ".tsv"):
         return table.open_table(path, name=name, task=task)
+    if path.suffix.lower() == parquet.ENDING:
+        return parquet.open_parquet(str(path), name=name, task=task)
     hint = " Give the folder that it lies in." if idx.is_idx(path) else ""
     raise DataError(
         f"{printable(str(path))} is no data set by its name; read are folders, "
-        f"{', '.join(archive.ENDINGS)}, .npz, .csv "
-        f"and .tsv.{hint}"
+        f"{', '.join(archive.ENDINGS)}, .npz, .csv, "
+        f".tsv and {parquet.ENDING}.{hint}"
     )
 
 
@@ -173,6 +180,8 @@ def open_directory(path: Path, name: str, task: Task | None) -> Source:
     parts = archive.find_parts(path)
     if parts:
         return archive.open_parts(parts, name=name, location=str(path), task=task)
+    if parquet.are_parquet(str(path)):
+        return parquet.open_parquet(str(path), name=name, task=task)
     single = [e for e in inside if archive.ending(e) or e.suffix.lower() in (".npz", ".csv", ".tsv")]
     if not any(entry.is_dir() for entry in inside) and single:
         if len(single) == 1:

@@ -282,7 +282,7 @@ def test_foreign_shards_elsewhere_are_indexed_in_the_cache(tmp_path, own_cache):
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("memory://nothing/at/all", "holds no shards"),
+        ("memory://nothing/at/all", "holds no shards and no Parquet files"),
         ("nonesuch://x/y", "is no address that can be read|not installed"),
     ],
 )
