@@ -401,7 +401,7 @@ def test_files_of_others_and_damaged_ones_are_refused(digits, tmp_path):
     with pytest.raises(ArtifactError, match="it was not written by `hubel export`"):
         load(tmp_path / "other.onnx")
     (tmp_path / "cut.onnx").write_bytes(written(digits)[:5000])
-    with pytest.raises(ArtifactError, match="it is no ONNX file, or damaged .* Export the run again"):
+    with pytest.raises(ArtifactError, match=r"it is no ONNX file, or damaged .* Export the run again"):
         load(tmp_path / "cut.onnx")
     with pytest.raises(
         InputError, match=r"No such file or directory. `hubel export RUN -o .*gone.onnx` writes one"

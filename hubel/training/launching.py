@@ -65,6 +65,8 @@ def launch(arguments: Sequence[str], processes: int, *, attempt: int = 0) -> End
                     child.kill()
                 child.wait()
         code = children[rank].returncode
+        if children[0].returncode == code:  # what is wrong for all has been said by the first one
+            rank = 0
         return Ended(code, rank, _said(rank, processes, code, errors[rank]))
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from hubel import stored
 from hubel.errors import InputError, UnknownName
 
 OPTIMIZERS = ("gd", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
@@ -226,6 +225,8 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     """Settings from a TOML file: either flat, or under [recipe] as in a run's own run.toml."""
     path = Path(path)
     try:
+        from hubel import stored  # imports NumPy, which the help of `hubel train` has no use for
+
         said = stored.toml(path, lambda why: InputError(f"the recipe {why}"))
     except OSError as e:
         raise InputError(f"the recipe {path} cannot be read: {e.strerror}") from e

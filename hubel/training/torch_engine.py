@@ -155,7 +155,7 @@ class TorchEngine:
         if self.ranks.alone or not (self.model.training and torch.is_grad_enabled()):
             return part
         if self.parallel is None or self.parallel[0] is not part:
-            made = DistributedDataParallel(part)
+            made = DistributedDataParallel(part, forward_sync_buffers=False, gradient_as_bucket_view=True)
             if self.memory is not None:
                 through(self.memory, made)
             self.parallel = part, made

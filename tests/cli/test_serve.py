@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import hubel
 from hubel.serving import server
 
 
@@ -20,6 +21,9 @@ def test_beyond_this_machine_it_wants_a_token(cli, trained):
 
 
 def test_without_the_extra_the_line_that_installs_it_is_printed(cli, trained, monkeypatch):
+    monkeypatch.setattr(
+        hubel, "serving", hubel.serving
+    )  # what is imported anew here is forgotten with the rest
     for name in [name for name in sys.modules if name.startswith("hubel.serving")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
@@ -55,5 +59,5 @@ def test_all_options_reach_the_settings(cli, monkeypatch):
     (settings,) = seen
     assert settings == server.Settings(
         ("x",), "::1", 5, "torch", 2, 3, "t", True, ("https://a.example",), "kept",
-        server.Limits(body=1 << 20, queue=7, batch=8, deadline=9.0),
+        limits=server.Limits(body=1 << 20, queue=7, batch=8, deadline=9.0),
     )  # fmt: skip
