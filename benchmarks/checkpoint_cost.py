@@ -59,6 +59,8 @@ def main() -> None:
             states += times["1s"][2]
     share, spread = statistics.mean(shares), statistics.stdev(shares) if len(shares) > 1 else 0.0
     lines = [
+        "## What a state every second costs",
+        "",
         f"`hubel train mnist` with `--checkpoint-every 1s`: writing {states} states took **{share:.1%}**",
         f"(± {spread:.1%}) of the time of learning (n = {args.pairs}); beside trainings without any, in turns: "
         f"{statistics.median(ratios) - 1:+.1%} in the median, {min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%}.",
