@@ -134,7 +134,7 @@ def once(said: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in said:
         if name in found:
-            raise Refused(422, "option", f"{name[:60]} is said twice")
+            raise Refused(422, "option", f"{name[:60]} is said twice; say it once")
         found[name] = value
     return found
 
