@@ -25,7 +25,7 @@ def launch(
         raise InputError(
             f"what several processes do together is train, not {command[0]}: hubel launch -n 2 train DATA"
         )
-    if restarts and not any(word in ("--out", "-o") or word.startswith("--out=") for word in command):
+    if restarts and not any(word.partition("=")[0] in ("--out", "-o", "--resume") for word in command):
         raise InputError("--restarts goes on from what was saved in the run: say which with --out RUN")
     for attempt in range(restarts + 1):
         ended = launching.launch(command, processes, attempt=attempt)

@@ -75,9 +75,12 @@ def train(
     if not first:  # of several processes one speaks
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - to the end of this process
         json_ = True
-    resume = resume or _again(out) or _offered(out, json_)
+    again = _again(out)
+    resume = resume or again or _offered(out, json_)
     if resume is not None and not unfinished(Path(resume)):
-        _ended(Path(resume), given, evaluate, json_)
+        if not first:
+            return
+        _ended(Path(resume), {} if again else given, evaluate, json_)
         return
     job = (
         resumed(resume, data, force=force, **given) if resume else prepare(data or "digits", out=out, **given)
@@ -109,11 +112,11 @@ def train(
 
 def _again(out: str | None) -> str | None:
     """The folder of --out, where a launcher begins again after a process was lost and something is there to go on with."""
-    from hubel.training.checkpoint import unfinished
+    from hubel.run import SETTINGS
     from hubel.training.launching import RESTART
 
     lost = os.environ.get(RESTART, "0") not in ("", "0")
-    return out if out is not None and lost and unfinished(Path(out)) else None
+    return out if out is not None and lost and (Path(out) / SETTINGS).is_file() else None
 
 
 def _offered(out: str | None, quiet: bool) -> str | None:

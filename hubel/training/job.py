@@ -186,16 +186,13 @@ class Job:
 
     def _state(self) -> State | None:
         """The newest one that is whole, for all processes what the first one finds."""
-        if self.ranks.alone:
-            state, damaged = self.checkpoints.newest()
-            self.resuming += damaged
-            return state
-        content = b""
+        state = None
         if self.ranks.first:
             state, damaged = self.checkpoints.newest()
             self.resuming += damaged
-            content = packed(state) if state else b""
-        content = self.ranks.told(content)
+        if self.ranks.alone:
+            return state
+        content = self.ranks.told(packed(state) if state else b"")
         return unpacked(content, self.checkpoints.folder) if content else None
 
     def _check(self, state: State, based_on: dict[str, Any]) -> None:
@@ -376,6 +373,7 @@ class Job:
     def abandon(self) -> None:
         """Remove the folder if there is nothing in it from which anybody could go on: no weights and no state."""
         self.checkpoints.let_go()
+        leave()
         left = {p.name for p in self.folder.iterdir()} if self.folder.is_dir() else set()
         if left <= {SETTINGS, CHECKPOINT, HISTORY, TIMING} and self.checkpoints.empty and not self.resumed:
             shutil.rmtree(self.folder, ignore_errors=True)

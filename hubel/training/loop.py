@@ -148,7 +148,7 @@ class Trainer:
         ):  # in the batches in which they were first seen: sums in another order would be other bits
             seen = None if self.epoch > 1 else self.batch
             for indices in islice(self._order(1), seen):
-                _ = self.memories[0][self.train.placed(indices)]
+                _ = self.memories[0][self.train.placed(self._mine(indices))]
 
     def _order(self, epoch: int) -> Iterator[np.ndarray]:
         return self.train.order(self.recipe, epoch)

@@ -44,6 +44,10 @@ class SharedMean:
             self._wait()  # until all have read, nobody writes
         return values
 
+    def carry(self, parallel: DistributedDataParallel) -> None:
+        """From now on the gradients of `parallel` are averaged here."""
+        parallel.register_comm_hook(self, _averaged)
+
     def _wait(self) -> None:
         with self.ranks.together():
             barrier()
@@ -78,11 +82,6 @@ def share_memory(ranks: Ranks) -> SharedMean | None:
         if ranks.first:  # all have it open: from now on it goes with the last of them, however they end
             Path(os.fsdecode(name)).unlink()
     return SharedMean(ranks, rows)
-
-
-def through(memory: SharedMean, parallel: DistributedDataParallel) -> None:
-    """Let the gradients of `parallel` be averaged there."""
-    parallel.register_comm_hook(memory, _averaged)
 
 
 def _averaged(memory: SharedMean, bucket: GradBucket) -> Future[Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,10 +15,12 @@ from hubel.training.distributed import ALONE, Ranks
 from hubel.training.engine import behind
 from hubel.training.freezing import Frozen, freeze, last_layer
 from hubel.training.recipe import Recipe
-from hubel.training.shared_memory import share_memory, through
 from hubel.training.steps import Average, Loss, Optimizer, auxiliary
 from hubel.training.synced_norm import synchronize
 from hubel.zoo.pixels import Pixels
+
+if TYPE_CHECKING:
+    from hubel.training.shared_memory import SharedMean
 
 
 class TorchEngine:
@@ -51,7 +53,13 @@ class TorchEngine:
         self.parallel: tuple[nn.Module, nn.Module] | None = (
             None  # what answers in training, and it with its gradients summed
         )
-        self.memory = None if ranks.alone or self.device.type != "cpu" else share_memory(ranks)
+        self.memory: SharedMean | None = None
+        if not ranks.alone and self.device.type == "cpu":
+            from hubel.training.shared_memory import (
+                share_memory,
+            )  # some builds of PyTorch have no such processes
+
+            self.memory = share_memory(ranks)
         if recipe.sync_bn:
             synchronize(model.network, ranks)
         ranks.follow(model.state_dict().values())
@@ -157,7 +165,7 @@ class TorchEngine:
         if self.parallel is None or self.parallel[0] is not part:
             made = DistributedDataParallel(part, forward_sync_buffers=False, gradient_as_bucket_view=True)
             if self.memory is not None:
-                through(self.memory, made)
+                self.memory.carry(made)
             self.parallel = part, made
         return self.parallel[1]
 

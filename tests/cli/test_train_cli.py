@@ -245,3 +245,13 @@ def test_a_time_limit_ends_with_what_to_do_next(cli, tmp_path):
     assert done.err.rstrip().endswith(f"hubel train --resume {tmp_path / 'run'}")
     refused = cli("train", "--resume", tmp_path / "run", "--lr", 0.5)
     assert refused.code == 2 and "--lr 0.001, now 0.5" in refused.err and "--force" in refused.err
+
+
+def test_a_launcher_that_begins_again_measures_what_had_ended(cli, tmp_path, monkeypatch):
+    """The process was lost after the training, before the report: the same words go on there."""
+    words = (*TINY, "--epochs", 1, "--out", tmp_path / "run")
+    assert cli(*words, "--no-evaluate").code == 0
+    assert cli(*words).code == 2  # by hand it is a mistake
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert cli(*words).code == 0 and (tmp_path / "run/report.html").is_file()
+    assert cli(*words).code == 0

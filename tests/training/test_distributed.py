@@ -19,7 +19,7 @@ from torch import nn
 import hubel
 from hubel.data.augment import Augment
 from hubel.errors import InputError
-from hubel.training import launching
+from hubel.training import launching, prepare
 from hubel.training.distributed import ALONE, Ranks, told_ranks
 from hubel.training.shared_memory import SharedMean
 from hubel.training.synced_norm import synchronize
@@ -86,6 +86,20 @@ def test_the_mean_goes_through_memory_piece_by_piece():
         thread.join()
     for found in values:
         torch.testing.assert_close(found, torch.arange(11.0) * 111 / 3)
+
+
+def test_what_a_frozen_front_makes_is_seen_again_in_the_shares_it_was_seen_in(tmp_path):
+    """A resumed process knows the features of its own items, and of no others."""
+    settings = {**LENET, "freeze": "backbone", "out": tmp_path / "run", "checkpoint_every": "1h"}
+    job = prepare(**settings)
+    job.begin()
+    tensors, numbers = job.trainer.state()
+    job.trainer.ranks = Ranks(1, 2)
+    job.trainer.restore(tensors, {**numbers, "epoch": 2})
+    known = job.trainer.memories[0].known.numpy()
+    theirs = np.concatenate([batch[Ranks(0, 2).share(len(batch))] for batch in job.trainer._order(1)])
+    assert not known[theirs].any() and known.sum() == len(known) - len(theirs)
+    job.checkpoints.let_go()
 
 
 def test_without_sync_each_process_norms_its_own_share(tmp_path):
@@ -225,6 +239,7 @@ def test_with_restarts_they_begin_again_where_they_were(tmp_path):
         (["-n", "0", "train", "digits"], "no launching 0 processes"),
         (["evaluate", "x"], "is train, not evaluate"),
         (["--restarts", "1", "train", "digits"], "--out RUN"),
+        (["--restarts", "1", "train", "--resume", "nothing"], "no run at nothing"),
         (["train", "digits", "--network", "nonesuch"], "no network named 'nonesuch'"),
         (["train", "digits", "--engine", "numpy", "--epochs", "1"], "--engine numpy computes in one process"),
     ],
