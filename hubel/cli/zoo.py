@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hubel.zoo import Entry
+    from hubel.zoo.entry import Preset
 
 # Which columns are shown, the first row of them that has room; the last where none has.
 FORMS = (
@@ -62,9 +63,13 @@ def _facts(name: str, entry: Entry) -> dict[str, Any]:
         "family": family, "about": entry.summary, "source": entry.source, "year": entry.year or None,
         "input": entry.input, "classes": entry.classes, "parameters": entry.parameters,
         "multiply_adds": entry.multiply_adds or None, "published": entry.published or None,
-        "recipe": dict(entry.recipe), "presets": {n: dict(preset) for n, preset in entry.presets.items()},
+        "recipe": dict(entry.recipe), "presets": {n: _preset(preset) for n, preset in entry.presets.items()},
         "story": story.text if story else None,
     }  # fmt: skip
+
+
+def _preset(preset: Preset) -> dict[str, Any]:
+    return {**preset.recipe, **({"arguments": dict(preset.arguments)} if preset.arguments else {})}
 
 
 def _one(name: str, facts: dict[str, Any]) -> None:

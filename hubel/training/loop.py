@@ -79,7 +79,8 @@ class Trainer:
         self, engine: Engine, train: Split, val: Split, recipe: Recipe, *, augment: Augment | None = None,
         adversary: Adversary | None = None, regress: bool = False, ranks: Ranks = ALONE,
     ) -> None:  # fmt: skip
-        self.engine, self.recipe, self.augment, self.regress = engine, recipe, augment, regress
+        self.engine, self.recipe, self.regress = engine, recipe, regress
+        self.augment = None if augment is None or augment.idle else augment
         self.adversary, self.ranks = adversary, ranks
         self.train, self.val = feed(engine, train, recipe.seed), feed(engine, val, recipe.seed)
         self.inputs, self.targets = self.train.inputs, self.train.targets
@@ -266,7 +267,7 @@ class Trainer:
     def _memories(self) -> list[Memory] | None:
         """Of what a frozen front makes of train and val, where every epoch shows it the same pictures."""
         front = self.engine.front
-        changing = self.adversary is not None or not (self.augment is None or self.augment.idle)
+        changing = self.adversary is not None or self.augment is not None
         if front is None or changing or self.recipe.epochs < 2:
             return None
         if not (isinstance(self.train, Resident) and isinstance(self.val, Resident)):

@@ -20,6 +20,7 @@ from hubel.training.distributed import told_ranks
 from hubel.training.job import Job
 from hubel.training.recipe import AGAINST, compose, for_few, read_recipe
 from hubel.training.transfer import recipe_for, start
+from hubel.zoo.entry import Preset
 
 
 def prepare(
@@ -41,8 +42,13 @@ def prepare(
     wanted = compose(user=user)  # also checks what the user set before it is used
     arguments, said = dict(arguments or {}), " ".join(network.split()) if network else None
     begin = start(source, weights, from_run, said, arguments)
-    built = begin.network if begin else Network(said or _usual(source, wanted.engine), arguments)
-    name = built.name
+    name = begin.network.name if begin else said or _usual(source, wanted.engine)
+    ready = _preset(name, preset)
+    if begin is not None and ready.arguments:
+        raise InputError(
+            f"the preset {preset} begins with fresh weights, as its network is another one: leave it out"
+        )
+    built = begin.network if begin else Network(name, {**ready.arguments, **arguments})
     entry = zoo.lookup(name)
     shape = begin.shape if begin else entry.takes(source.shape)
     if input_size is not None:
@@ -60,7 +66,7 @@ def prepare(
     few = {setting: value for setting, value in suggested.items() if setting in entry.few}
     hints = _hints(source, name)
     attacked = _against(source, wanted.adversarial, shape)
-    layers = (entry.recipe, few, hints, recipe_for(begin, user), attacked, _preset(name, preset))
+    layers = (entry.recipe, few, hints, recipe_for(begin, user), attacked, ready.recipe)
     composed = compose(*layers, user=user)
     if composed.unfreeze_at and composed.freeze == "none":
         raise InputError(
@@ -144,10 +150,10 @@ def _against(source: Source, adversarial: str, shape: tuple[int, ...]) -> Mappin
     return {**AGAINST, "adversarial_eps": usual_eps(shape[0])}
 
 
-def _preset(network: str, preset: str | None) -> Mapping[str, Any]:
+def _preset(network: str, preset: str | None) -> Preset:
     presets = zoo.lookup(network).presets
     if preset is None:
-        return {}
+        return Preset({})
     if preset not in presets:
         raise UnknownName(f"preset of {network}", preset, presets or ["(none)"])
     return presets[preset]

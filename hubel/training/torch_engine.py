@@ -83,7 +83,7 @@ class TorchEngine:
             self.model.train()
             for module in self.frozen.modules if self.frozen else ():
                 module.eval()
-        torch.manual_seed(seed)
+        self._draw_from(seed)
         z, *heads = self.answers(x)  # (N, K) each
         loss = self.loss(z, target)
         for weight, head in zip(auxiliary(self.model.network), heads, strict=True):
@@ -156,6 +156,13 @@ class TorchEngine:
         with self._arithmetic():
             answers = self._answering()(x)
         return [z.float() for z in (answers if isinstance(answers, tuple) else (answers,))]
+
+    def _draw_from(self, seed: int) -> None:
+        """torch.manual_seed also writes down who called it, for accelerators that have not begun: 0.3 ms a step."""
+        if self.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def _answering(self) -> nn.Module:
         """The network, or the part of it behind the frozen front; with its gradients averaged over all processes."""

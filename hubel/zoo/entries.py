@@ -5,7 +5,7 @@ tests/zoo/test_zoo.py holds each claim. To add a network: a file beside this one
 
 from __future__ import annotations
 
-from hubel.zoo.entry import EVERYTHING, STEPS, Entry, as_it_is, in_steps, pictures, sized, within
+from hubel.zoo.entry import EVERYTHING, STEPS, Entry, Preset, as_it_is, in_steps, pictures, sized, within
 
 # One cycle of Nesterov's descent with late weights averaged; the augmentation that digits bear.
 FAST = {
@@ -59,7 +59,7 @@ ZOO: dict[str, Entry] = {
     "fast-digits": Entry(
         "fast:FastDigits", (1, 28, 28), 70_586, "ours",
         "the default for small grey pictures", within(4, 128), DIGITS,
-        {"fast": {"epochs": 1, "batch": 64, "lr": 0.2, "weight_decay": 1e-3, "rotate": 0.0, "scale": 0.0, "shift": 0.0}}, bf16=True, few=EVERYTHING,
+        {"fast": Preset({"epochs": 1, "batch": 64, "lr": 0.2, "weight_decay": 1e-3, "rotate": 0.0, "scale": 0.0, "shift": 0.0})}, bf16=True, few=EVERYTHING,
         year=2026,
     ),
     "fast-pictures": Entry(

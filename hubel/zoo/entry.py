@@ -16,6 +16,17 @@ EVERYTHING = (*STEPS, "lr", "label_smoothing", "shift", "rotate", "scale", "brig
 
 
 @dataclass(frozen=True)
+class Preset:
+    """A ready way to train a network for another end than its recipe. recipe: settings over those of the network
+
+    arguments: of the network itself; what the user gives wins over both
+    """
+
+    recipe: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Entry:
     """A network of the zoo.
 
@@ -25,7 +36,7 @@ class Entry:
     source: paper, or "ours"
     summary: one line for `hubel zoo`
     takes: natural shape of the data -> the input shape that the network wants for it
-    recipe: the settings it is best trained with; presets: by name, over the recipe
+    recipe: the settings it is best trained with; presets: by name
     normalize: False where its program feeds pixels as 0..1, so that mean and deviation are left out by default
     few: which settings of its recipe change where there are few items (training.recipe.for_few)
     classes: the class count of the paper, for which `parameters` holds
@@ -44,7 +55,7 @@ class Entry:
     summary: str
     takes: Callable[[Shape], Shape]
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    presets: Mapping[str, Preset] = field(default_factory=dict)
     bf16: bool = False
     few: tuple[str, ...] = ()
     normalize: bool = True
