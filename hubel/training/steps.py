@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.adagrad import adagrad
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
@@ -153,7 +154,8 @@ class _Group:
         adaptive = recipe.optimizer in ("rmsprop", "adam", "adamw")
         self.velocity: list[Tensor | None] = [None] * len(parameters)  # of momentum and nesterov
         self.mean = [torch.zeros_like(p) for p in parameters if adaptive]  # of the gradient
-        self.square = [torch.zeros_like(p) for p in parameters if adaptive]  # of its square
+        start = rmsprop_start(recipe.rho) if recipe.optimizer == "rmsprop" else 0.0
+        self.square = [torch.full_like(p, start) for p in parameters if adaptive]  # of its square
         self.count = [torch.zeros((), device=p.device) for p in parameters if adaptive]
 
     def state(self) -> dict[str, Tensor]:
@@ -183,7 +185,7 @@ class _Group:
         parameters: list[Tensor] = list(self.parameters)
         match r.optimizer:
             case "rmsprop":
-                rmsprop(parameters, gradients, self.square, lr, r.rho, self.decay)
+                rmsprop(parameters, gradients, self.square, self.count, lr, r.rho, self.decay)
             case "adam" | "adamw":
                 adam(
                     parameters, gradients, self.mean, self.square, [], self.count, fused=True, amsgrad=False,
@@ -198,21 +200,32 @@ class _Group:
                 )  # fmt: skip
 
 
+RMSPROP_FLOOR = 1e-7  # under the root
+
+
 def rmsprop(
-    parameters: list[Tensor], gradients: list[Tensor], square: list[Tensor], lr: float, rho: float, decay: float
+    parameters: list[Tensor], gradients: list[Tensor], square: list[Tensor], count: list[Tensor],
+    lr: float, rho: float, decay: float,
 ) -> None:  # fmt: skip
     """s <- rho s + (1 - rho) g^2;  w <- w - lr g / sqrt(s + 1e-7).  Tieleman and Hinton 2012, lecture 6.5.
 
     The small number stands under the root, as in TensorFlow and Keras: it holds back steps where gradients are under
     3e-4. PyTorch adds it to the root, where it does nothing, and the lectures' LeNet then loses 0.4 points on MNIST.
+    square holds t = (s + 1e-7) / (1 - rho), as `rmsprop_start` begins it. Then t <- rho t + 1e-7 is one pass, and
+    t <- t + g^2;  w <- w - lr / sqrt(1 - rho) g / sqrt(t) is Adagrad's step, which PyTorch has as another: a third of
+    the time of the five passes that the lines above take.
     """
-    if decay:
-        gradients = list(torch._foreach_add(gradients, parameters, alpha=decay))
-    torch._foreach_mul_(square, rho)
-    torch._foreach_addcmul_(square, gradients, gradients, value=1 - rho)
-    root = torch._foreach_add(square, 1e-7)
-    torch._foreach_sqrt_(root)
-    torch._foreach_addcdiv_(parameters, gradients, root, value=-lr)
+    for t in square:
+        t.lerp_(t.new_tensor(rmsprop_start(rho)), 1 - rho)
+    adagrad(
+        parameters, gradients, square, count, fused=square[0].is_cpu, foreach=not square[0].is_cpu, eps=0.0,
+        lr=lr / math.sqrt(1 - rho), weight_decay=decay, lr_decay=0.0, maximize=False,
+    )  # fmt: skip
+
+
+def rmsprop_start(rho: float) -> float:
+    """What `rmsprop` holds where no gradient was seen yet."""
+    return RMSPROP_FLOOR / (1 - rho)
 
 
 class Average:
