@@ -99,7 +99,7 @@ class Card:
         network = Network(told["network"]["name"], told["network"]["arguments"])
         return Card(
             told["task"], told["classes"], told["outputs"], network,
-            Preprocess.from_dict(told["preprocess"]), told["order"], told["mirror"],
+            Preprocess.from_dict(told["preprocess"], where), told["order"], told["mirror"],
         )  # fmt: skip
 
     def build(self) -> nn.Module:

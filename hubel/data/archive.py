@@ -222,7 +222,7 @@ def counted(found: Iterator[Entry], path: Path) -> Iterator[Entry]:
         if number >= most:
             raise DataError(
                 f"the archive {path} is refused as a decompression bomb: its {packed:,} bytes hold more than {most:,} "
-                "members"
+                "members. If you trust it, unpack it and name the folder"
             )
         yield entry
 

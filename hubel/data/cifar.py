@@ -103,7 +103,10 @@ def members(place: Path) -> Iterator[Iterator[tuple[str, bytes]]]:
 
 def limited(path: Path) -> bytes:
     if path.stat().st_size > AT_MOST:
-        raise DataError(f"{path} has {path.stat().st_size:,} bytes; a CIFAR-10 batch has about 31 million")
+        raise DataError(
+            f"{path} has {path.stat().st_size:,} bytes; a CIFAR-10 batch has about 31 million. "
+            "Download it again"
+        )
     return path.read_bytes()
 
 
@@ -200,7 +203,9 @@ def load(content: bytes, where: str) -> dict[Any, Any]:
             f"{where} is not CIFAR-10's: {printable(str(e))}. Nothing is executed on load."
         ) from None
     except Exception as e:  # an unpickler raises nearly anything on damaged bytes
-        raise DataError(f"{where} is damaged: {type(e).__name__}: {printable(str(e))}") from e
+        raise DataError(
+            f"{where} is damaged: {type(e).__name__}: {printable(str(e))}. Download it again"
+        ) from e
     if not isinstance(found, dict):
         raise DataError(f"{where} is no CIFAR-10 batch: it holds a {type(found).__name__}, not a dict")
     return found

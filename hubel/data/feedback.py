@@ -79,14 +79,18 @@ class Store:
                 self._table.metadata.create_all(self._engine)
             if "corrections" in sql.inspect(self._engine).get_view_names():
                 # A view is a program: it could run for ever.
-                raise InputError(f"no feedback can be read from {shown(place)}: its corrections are no table")
+                raise InputError(
+                    f"no feedback can be read from {shown(place)}: its corrections are a view and no table. Name the "
+                    "database that holds them"
+                )
             with self._engine.connect() as open_:
                 open_.execute(sql.select(self._table.c.id).limit(1))
         except ImportError as e:
             if e.name == "psycopg":
                 raise MissingExtra("psycopg", "postgres", f"feedback at {shown(place)}") from e
             raise InputError(
-                f"{shown(place)} needs the driver {e.name}, which is not installed: pip install {e.name}"
+                f"{shown(place)} needs the driver {e.name}, which is not installed: install the package that has it, "
+                "or name a folder, which needs none"
             ) from e
         except HubelError:
             raise
@@ -148,7 +152,7 @@ class Store:
                     if not isinstance(row[0], bytes) or not all(isinstance(text, str) for text in row[1:]):
                         raise ArtifactError(
                             f"the feedback at {shown(self.place)} is damaged: its correction {number} is no picture "
-                            "with names"
+                            "with names. Take that row out, or leave this feedback out"
                         )
                     found.append(Correction(*row))
         except HubelError:

@@ -188,7 +188,7 @@ def read_header(file: BinaryIO, path: Path) -> tuple[str, tuple[int, ...]]:
         if len(sizes) < 4 * magic[3]:
             raise DataError(f"{path} is truncated: it ends inside its header of {4 + 4 * magic[3]} bytes")
     except (EOFError, OSError, zlib.error) as e:
-        raise DataError(f"{path} is damaged: {e}") from e
+        raise DataError(f"{path} is damaged: {e}. Copy or download it again") from e
     return TYPES[magic[2]], tuple(map(int, np.frombuffer(sizes, ">u4")))
 
 

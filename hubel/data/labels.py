@@ -97,11 +97,19 @@ def from_array(values: np.ndarray, task: Task | None, where: str, names: Sequenc
     if task is None:
         task = "regress" if y.dtype.kind == "f" else "classify"
     if task == "regress":
-        if y.dtype.kind not in "fiub" or y.ndim not in (1, 2) or 0 in y.shape or not (abs(y) < 3.4e38).all():
+        if y.dtype.kind not in "fiub" or y.ndim not in (1, 2) or 0 in y.shape:
             raise DataError(
-                f"{where}: to regress, targets must be finite numbers (N,) or (N, T), not {y.dtype} {y.shape}"
+                f"{where}: to regress, targets must be numbers (N,) or (N, T), not {y.dtype} {y.shape}. "
+                "For classes leave out --task regress."
             )
-        return Labels("regress", (), y.reshape(len(y), -1).astype(np.float32))
+        y = y.reshape(len(y), -1)
+        outside = np.flatnonzero(~(abs(y) < 3.4e38).all(1))  # what float32 can hold; NaN is outside, too
+        if len(outside):
+            raise DataError(
+                f"{where}: to regress, targets must be finite numbers, but those of item {int(outside[0])} are "
+                f"{listing(y[outside[0]].tolist())}; {len(outside)} of {len(y)} items are so. Leave them out."
+            )
+        return Labels("regress", (), y.astype(np.float32))
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     whole = y.dtype.kind == "f" and bool(((y == np.floor(y)) & (abs(y) < 2**53)).all())
     if y.ndim != 1 or (y.dtype.kind not in "iubUS" and not whole):
@@ -114,7 +122,10 @@ def from_array(values: np.ndarray, task: Task | None, where: str, names: Sequenc
     if y.dtype.kind == "U":
         return named(texts(y, where), where)
     if y.dtype.kind == "u" and len(y) and y.max() > np.iinfo(np.int64).max:
-        raise DataError(f"{where}: the class label {y.max()} is larger than a label can be")
+        raise DataError(
+            f"{where}: the class label {y.max():,} is larger than {np.iinfo(np.int64).max:,}, the largest that there "
+            "can be. Number the classes from 0"
+        )
     y = y.astype(np.int64)
     if names:
         check_range(y, names, where)
@@ -128,7 +139,10 @@ def texts(values: np.ndarray, where: str) -> list[str]:
     try:
         return [str(value) for value in values.reshape(-1).tolist()]
     except (ValueError, SystemError) as e:  # SystemError: how this Python says that a letter is none
-        raise DataError(f"{where}: a name is no text ({e})") from e
+        raise DataError(
+            f"{where}: a name is no text, it has a letter behind U+10FFFF, the last of Unicode. Save the names "
+            "again, or number the classes"
+        ) from e
 
 
 def check_range(y: np.ndarray, names: Sequence[str], where: str) -> None:

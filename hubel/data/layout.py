@@ -165,4 +165,4 @@ def check_unique(names: Sequence[str], where: str) -> None:
     if len(set(names)) == len(names):
         return
     twice = [name for name, n in Counter(names).items() if n > 1]
-    raise DataError(f"{where} names {len(twice)} items twice: {listing(twice)}. Give each its own name.")
+    raise DataError(f"{where}: several items are called {listing(twice)}. Give each its own name.")

@@ -137,7 +137,7 @@ class Npz:
             if dtype.kind not in "uifb" or len(shape) not in (2, 3, 4) or 0 in shape[1:]:
                 raise DataError(
                     f"{self.path}: {key} is {dtype} {shape}; inputs are (N, D) numbers, or (N, H, W), "
-                    "(N, H, W, C), (N, C, H, W) pixels"
+                    "(N, H, W, C), (N, C, H, W) pixels. Save them so"
                 )
             if len(shape) == 4 and not {shape[1], shape[3]} & {1, 3}:
                 raise DataError(

@@ -103,7 +103,8 @@ def open_parquet(place: str, *, name: str, task: Task | None = None) -> Source:
     shown = places.shown(place)
     if task == "regress":
         raise DataError(
-            f"{shown} holds pictures with classes; there is no regression to learn from Parquet files"
+            f"{shown} holds pictures with classes; there is no regression to learn from Parquet files: leave out "
+            "--task regress"
         )
     files = found_files(place)
     values: list[Any] = []
@@ -153,7 +154,9 @@ def columns_of(schema: Any, where: str) -> tuple[str, str]:
             if not image
             else f"no column {' or '.join(LABELS)}"
         )
-        raise DataError(f"{where} has {lacking}; its columns: {listing(schema.names, 20)}")
+        raise DataError(
+            f"{where} has {lacking}; its columns: {listing(schema.names, 20)}. Name the columns so"
+        )
     return image[0], label[0]
 
 
@@ -171,7 +174,8 @@ def labelled(values: list[Any], names: list[str] | None, where: str) -> labels.L
     wrong = [row for row, v in enumerate(values) if isinstance(v, bool) or not isinstance(v, int | str)]
     if wrong:
         raise DataError(
-            f"{where}: row {wrong[0]} has the label {values[wrong[0]]!r}; a whole number or a text is a class"
+            f"{where}: row {wrong[0]} has the label {values[wrong[0]]!r}; a whole number or a text is a class. "
+            "Leave the row out"
         )
     if names is not None and all(isinstance(v, int) and 0 <= v < len(names) for v in values):
         return labels.Labels("classify", tuple(map(printable, names)), np.array(values, np.int64))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from hubel.data.pictures import fit, from_array, grey_or_colour, planes, read_picture, upright
+from hubel.data.pictures import fit, from_array, grey_or_colour, planes, printable, read_picture, upright
 from hubel.data.records import Kind
 from hubel.errors import ArtifactError, DataError, InputError, ShapeError
 from hubel.progress import Progress
@@ -146,14 +146,19 @@ class Preprocess:
         return asdict(self)
 
     @staticmethod
-    def from_dict(stored: dict[str, Any]) -> Preprocess:
+    def from_dict(stored: dict[str, Any], where: Path | str = "the file") -> Preprocess:
+        """Raises ArtifactError, which names `where` it is stored, for what a later version may have written."""
         try:
             values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
             made = Preprocess(**values)
         except TypeError as e:
             raise ArtifactError(
-                f"the stored preprocessing {stored} is not one this version knows: {e}"
+                f"{where} stores a preprocessing that this version does not know ({printable(str(e))}): take the "
+                "version of hubel that wrote it"
             ) from e
         if made.kind == "picture" and made.resize not in RESIZES:
-            raise ArtifactError(f"the stored resize {made.resize!r} is none of {', '.join(RESIZES)}")
+            raise ArtifactError(
+                f"{where} stores the resize {printable(str(made.resize))!r}, this version knows {', '.join(RESIZES)}: "
+                "take the version of hubel that wrote it"
+            )
         return made

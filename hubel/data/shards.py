@@ -217,7 +217,8 @@ def open_shards(place: str, *, name: str, task: Task | None = None) -> Source:
     """The Source of a folder, an address or one tar. Raises DataError where something is missing or damaged."""
     if task == "regress":
         raise DataError(
-            f"{places.shown(place)} holds pictures with classes; there is no regression to learn from shards"
+            f"{places.shown(place)} holds pictures with classes; there is no regression to learn from shards: leave "
+            "out --task regress"
         )
     single = place.lower().endswith(ENDING)
     manifest = None if single else read_manifest(place)
@@ -275,7 +276,8 @@ def found_tars(place: str, single: bool, manifest: dict[str, Any] | None) -> lis
         return [(one, part_of(one.name)) for one in tars]
     if manifest["format"] != FORMAT:
         raise DataError(
-            f"{places.shown(place)} was packed in format {manifest['format']}, this version of hubel reads {FORMAT}"
+            f"{places.shown(place)} was packed in format {manifest['format']}, this version of hubel reads {FORMAT}: "
+            "take the version that packed it, or pack the data again"
         )
     here = {one.name: one for one in tars}
     chosen = []
@@ -307,7 +309,8 @@ def numbered(
         strange = [text for text in distinct if not text.isdecimal() or int(text) >= len(classes)]
         if strange:
             raise DataError(
-                f"{places.shown(place)}: a shard has the class {printable(strange[0])!r}, {MANIFEST} has {len(classes)}"
+                f"{places.shown(place)}: a shard has the class {printable(strange[0])!r}, {MANIFEST} has "
+                f"{len(classes)}, from 0 on: pack the data again"
             )
         return classes, [np.array([int(text) for text in shard.labels], np.int64) for shard in shards]
     marked = labels.named(distinct, places.shown(place))
@@ -404,21 +407,21 @@ def unpacked(content: bytes, found: Found, file: Path | None) -> Shard:
 
 
 def indexed(found: Found) -> bytes:
-    """The index of a tar that has none: its headers and labels are read from front to back."""
-    most = limits.members_at_most(found.size)
+    """The index of a tar that has none: its headers and labels are read from front to back.
+
+    A member takes a block at least, so no more can be found than a file of this size may have.
+    """
     made = Indexing()
     with places.naming(found.place), places.opened(found.place) as file:
         tape = Tape(file)
         try:
-            for number, entry in enumerate(entries(tape)):
-                if number >= most:
-                    raise DataError(f"it is refused as a decompression bomb: more than {most:,} members")
+            for entry in entries(tape):
                 if entry.what == "file":
                     key, ending = parted(entry.name)
                     text = tape.read(min(entry.size, LABEL_AT_MOST)) if ending in ("cls", "json") else b""
                     made.take(key, ending, entry.at, entry.size, text)
         except DataError as e:
-            raise DataError(f"the shard {places.shown(found.place)} is damaged: {e}") from None
+            raise DataError(f"the shard {places.shown(found.place)} is damaged: {e}. Copy it again") from None
     made.end()
     return packed(np.array(made.rows, ROW), bytes(made.names), list(made.labels), found.size, made.skipped)
 

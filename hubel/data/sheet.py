@@ -49,7 +49,9 @@ def contact_sheet(source: Source, *, rows: int = ROWS, each: int = EACH, seed: i
         raise InputError(f"{source.name} holds {source.kind}s; only of pictures there is a contact sheet")
     train = np.flatnonzero(parts_of(source, seed) == "train")
     if not len(train):
-        raise DataError(f"{source.name} has no train part, and a contact sheet shows nothing of the others")
+        raise DataError(
+            f"{source.name} has no train part, and a contact sheet shows nothing of the others: name data to train on"
+        )
     listed = rows_of(source, train, rows, each + SPARE)
     seen = pictures_of(source, np.concatenate([row.index for row in listed]))
     sheet = draw(source, listed, seen, each)

@@ -158,6 +158,38 @@ def test_a_tar_gz_that_swells_is_refused(tmp_path, monkeypatch):
         open_source(path)
 
 
+def test_a_tar_gz_of_more_members_than_its_size_allows_is_refused(tmp_path, monkeypatch):
+    # 2,000 empty files take 1 MB as a tar and, packed, about 9,000 bytes, which may hold 100 or 9,000 / 16.
+    monkeypatch.setattr(limits, "ITEMS", 100)
+    path = tar(tmp_path / "a.tar.gz", {f"cat/{n}.png": b"" for n in range(2000)}, "w:gz")
+    packed = path.stat().st_size
+    most = max(100, packed // 16)
+    assert most < 2000
+    with pytest.raises(
+        DataError,
+        match=rf"decompression bomb: its {packed:,} bytes hold more than {most:,} members\. If you trust it, unpack it",
+    ):
+        open_source(path)
+
+
+@pytest.mark.parametrize("harm, said", [
+    ("cut", "it ends early, in the header at byte 1,024"),
+    ("size", r"at byte \d[\d,]* it declares a size that is no number"),
+])  # fmt: skip
+def test_a_tar_that_is_no_tar_further_on_says_where(tmp_path, harm, said):
+    path = tmp_path / "a.tar"
+    if harm == "cut":
+        tar(path, {"cat/0.png": flat(1)[:500], "cat/1.png": flat(2)})  # a header and one block each
+        path.write_bytes(path.read_bytes()[:1100])
+    else:
+        with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as out:
+            info = tarfile.TarInfo("cat/1.png")
+            info.pax_headers = {"size": "12x"}
+            out.addfile(info)
+    with pytest.raises(DataError, match=rf"a\.tar is damaged, or not what its name says: {said}"):
+        open_source(path)
+
+
 def test_a_zip_that_declares_too_much_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "FREE", 1 << 20)
     path = zipped(tmp_path / "a.zip", {f"cat/{n}.bmp": bytes(1 << 20) for n in range(3)})

@@ -142,3 +142,24 @@ def test_a_missing_batch_is_named(tmp_path):
     del files["cifar-10-batches-py/data_batch_4"]
     with pytest.raises(DataError, match=r"is not whole: data_batch_4 are missing"):
         open_source(tree(tmp_path, files))
+
+
+def test_a_pickle_that_its_reader_cannot_build_is_damaged(tmp_path):
+    # _codecs.encode, which Python 3 writes bytes by, of another encoding than the one it uses
+    content = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x05\x00\x00\x00ascii\x86R."
+    with pytest.raises(
+        DataError,
+        match=r"^data_batch_1 is damaged: UnpicklingError: encode\(str, 'ascii'\)\. Download it again$",
+    ):
+        cifar.load(content, "data_batch_1")
+
+
+def test_a_batch_that_is_far_too_large_is_not_read(tmp_path):
+    tree(tmp_path, whole())
+    with (tmp_path / "cifar-10-batches-py/data_batch_2").open("r+b") as file:
+        file.truncate(cifar.AT_MOST + 1)  # zeros that take no room
+    with pytest.raises(
+        DataError,
+        match=rf"data_batch_2 has {cifar.AT_MOST + 1:,} bytes; a CIFAR-10 batch has about 31 million\. Download it again",
+    ):
+        open_source(tmp_path)

@@ -1,5 +1,7 @@
 """Class folders on disk: what is an item, of which class, in which part; and what is skipped and named."""
 
+import os
+
 import numpy as np
 import pytest
 from making import flat, png, tree, zoo
@@ -176,3 +178,24 @@ def test_numbers_as_folders_can_be_regressed(tmp_path):
     assert dict(zip(source.items, source.targets[:, 0].tolist(), strict=True))["2.5/00.png"] == 2.5
     with pytest.raises(DataError, match=r"a target must be a number, but one is 'cat'"):
         open_source(tree(tmp_path / "c", zoo("cat", "1", each=2)), task="regress")
+
+
+def test_names_that_are_one_when_they_are_written_out_are_refused(tmp_path):
+    """What may steer a terminal is written out, and then is the name of the other file."""
+    files = zoo("a", "b", each=2) | {"a/\x1b.png": flat(1), "a/\\x1b.png": flat(2)}
+    with pytest.raises(DataError, match=r"several items are called 'a/.*x1b\.png'\. Give each its own name"):
+        open_source(tree(tmp_path, files))
+
+
+def test_a_folder_within_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    scandir = os.scandir
+
+    def locked(place):
+        if str(place).endswith("b"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    tree(tmp_path / "pets", zoo("a", "b", each=2))
+    monkeypatch.setattr(os, "scandir", locked)
+    with pytest.raises(DataError, match=r"the folder .*pets/b cannot be read: Permission denied"):
+        open_source(tmp_path / "pets")

@@ -133,6 +133,20 @@ def test_a_wrong_magic_number_is_shown(folder):
     )
 
 
+def test_a_file_damaged_in_its_first_bytes_is_named(folder):
+    images = folder / "train-images-idx3-ubyte.gz"
+    images.write_bytes(images.read_bytes()[:12] + b"\xff" * 50)
+    fails(folder, r"train-images-idx3-ubyte\.gz is damaged: Error -3 .*\. Copy or download it again$")
+
+
+def test_axes_that_hold_no_channels_are_told(folder):
+    idx(folder / "train-images-idx3-ubyte.gz", np.zeros((60, 5, 7, 9), np.uint8))
+    fails(
+        folder,
+        r"idx3-ubyte\.gz has axes \(60, 5, 7, 9\): neither the second nor the last is a number of channels \(1 or 3\)",
+    )
+
+
 def test_a_bomb_is_refused_by_its_header_before_memory_is_taken(folder):
     huge = struct.pack(">BBBB3I", 0, 0, 8, 3, 60, 40_000, 40_000)  # 96 GB
     (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(huge + bytes(1000)))

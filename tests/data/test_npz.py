@@ -105,6 +105,27 @@ def test_labels_may_be_text_or_have_names(at):
         open_source(saved(at, x=X, y=Y + 4, class_names=names))
 
 
+NO_TEXT = np.array([0x110000] * 30, np.uint32).view("U1")  # one behind the last letter of Unicode, U+10FFFF
+
+
+@pytest.mark.parametrize("x, y, task, message", [
+    (X, np.full((30, 2, 2), 0.5), None, r"a\.npz: to regress, targets must be numbers \(N,\) or \(N, T\), not float64 "
+     r"\(30, 2, 2\)\. For classes leave out --task regress"),
+    (X, np.array(["cat"] * 30), "regress", r"must be numbers .*, not <U3 \(30,\)"),
+    (X, np.where(np.arange(60) > 8, np.inf, 1).reshape(30, 2), None, r"targets must be finite numbers, but those of item "
+     r"4 are 1\.0, inf; 26 of 30 items are so"),
+    (X, np.full(30, 2**63 + 5, np.uint64), None, r"the class label 9,223,372,036,854,775,813 is larger than "
+     r"9,223,372,036,854,775,807, .*\. Number the classes from 0"),
+    (X, NO_TEXT, None, r"a\.npz: a name is no text, it has a letter behind U\+10FFFF.*\. Save the names again, or "
+     "number the classes"),
+    (X[:, 0, 0], Y, None, r"x is uint8 \(30,\); inputs are \(N, D\) numbers, or \(N, H, W\), "),
+    (X + 1j, Y, None, r"x is complex128 \(30, 5, 7\); inputs are .* pixels\. Save them so"),
+])  # fmt: skip
+def test_what_no_network_could_use_is_told(at, x, y, task, message):
+    with pytest.raises(DataError, match=message):
+        open_source(saved(at, x=x, y=y), task=task)
+
+
 class Trap:
     def __reduce__(self):
         return (pytest.fail, ("a pickle was run",))

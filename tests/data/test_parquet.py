@@ -11,7 +11,7 @@ from making import flat
 
 from hubel.data import Dataset, Preprocess, open_source
 from hubel.data.packing import pack
-from hubel.errors import DataError, MissingExtra
+from hubel.errors import DataError
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -106,10 +106,6 @@ def test_what_is_no_picture_data_is_told(tmp_path):
         open_source(tmp_path / "x.parquet")
 
 
-def test_without_pyarrow_the_line_that_installs_it_is_said(hub, monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(MissingExtra, match=r'pip install .*"\.\[parquet\]"'):
-        open_source(hub)
+def test_there_is_no_regression_of_them(hub):
+    with pytest.raises(DataError, match=r"hub holds pictures with classes; .*: leave out --task regress"):
+        open_source(hub, task="regress")

@@ -8,7 +8,7 @@ from making import flat, png
 from PIL import Image
 
 from hubel.data.pictures import fit, from_array, header, planes, printable, read_picture
-from hubel.errors import DataError, ShapeError
+from hubel.errors import DataError, ShapeError, TooManyPixels
 
 rng = np.random.default_rng(0)
 GREY = rng.integers(0, 256, (5, 7), np.uint8)  # H != W finds swapped axes
@@ -260,6 +260,21 @@ def test_an_array_that_is_no_picture_is_refused_with_its_shape():
         from_array(np.zeros((5, 7, 9), np.uint8))
     with pytest.raises(ShapeError, match=r"not \(2, 5, 7, 3\)"):
         from_array(np.zeros((2, 5, 7, 3), np.uint8))
+
+
+def test_pixels_of_no_kind_of_number_are_refused():
+    with pytest.raises(ShapeError, match=r"pixels are uint8, uint16, bool or float 0\.\.1, not complex128"):
+        from_array(np.zeros((5, 7), complex))
+
+
+def test_a_file_larger_than_any_picture_is_not_read(tmp_path):
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate((256 << 20) + 1)  # zeros that take no room
+    with pytest.raises(
+        TooManyPixels,
+        match=r"large\.png has 268,435,457 bytes, more than the 268,435,456 that .*\. Make it smaller first",
+    ):
+        read_picture(tmp_path / "large.png")
 
 
 def test_planes_are_channels_first():

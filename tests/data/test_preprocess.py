@@ -8,7 +8,7 @@ from making import png
 from PIL import Image
 
 from hubel.data import Preprocess
-from hubel.errors import DataError, InputError, ShapeError
+from hubel.errors import ArtifactError, DataError, InputError, ShapeError
 
 rng = np.random.default_rng(1)
 COLOUR = rng.integers(0, 256, (9, 14, 3), np.uint8)
@@ -101,6 +101,18 @@ def test_pictures_and_numbers_are_not_confused():
 def test_the_record_survives_being_stored():
     prepare = Preprocess("picture", (3, 8, 12), "crop", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert Preprocess.from_dict(prepare.to_dict()) == prepare
+
+
+@pytest.mark.parametrize("changed, message", [
+    ({"tiles": 3}, r"^run/model\.safetensors stores a preprocessing that this version does not know \(.*'tiles'\): take "
+     "the version of hubel that wrote it$"),
+    ({"resize": "squeeze"}, r"^run/model\.safetensors stores the resize 'squeeze', this version knows letterbox, pad, "
+     r"stretch, crop: take the version"),
+])  # fmt: skip
+def test_what_a_later_version_stored_is_told(changed, message):
+    stored = Preprocess("picture", (3, 8, 12)).to_dict() | changed
+    with pytest.raises(ArtifactError, match=message):
+        Preprocess.from_dict(stored, "run/model.safetensors")
 
 
 def test_statistics_are_those_of_the_pixels():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -49,7 +50,7 @@ def by_name(source) -> dict[str, tuple[str, str, bytes]]:
     """name without ending -> class, part, bytes: what must not be lost on the way."""
     index = np.arange(len(source))
     content = dict(source.rows.stream(index))
-    read = {k: c if isinstance(c, bytes) else c.read_bytes() for k, c in content.items()}
+    read = {k: c if isinstance(c, bytes) else Path(c).read_bytes() for k, c in content.items()}
     parts = Dataset(source, Preprocess("picture", source.shape))._parts
     return {
         source.items[k].removesuffix(".png"): (source.classes[source.targets[k]], str(parts[k]), read[k])
@@ -311,6 +312,49 @@ def test_a_shard_that_is_missing_or_cut_is_named(packed):
         open_source(made.folder)
 
 
+@pytest.mark.parametrize("wrong, said", [
+    ({"format": 2}, r"shards was packed in format 2, this version of hubel reads 1: take the version that packed it, or"),
+    ({"classes": ["ant"]}, r"a shard has the class '1', shards\.json has 1, from 0 on: pack the data again"),
+])  # fmt: skip
+def test_a_manifest_that_does_not_fit_is_told(packed, wrong, said):
+    _, made = packed
+    file = made.folder / MANIFEST
+    file.write_text(json.dumps(json.loads(file.read_text()) | wrong))
+    with pytest.raises(DataError, match=said):
+        open_source(made.folder)
+
+
+def test_a_manifest_that_cannot_be_read_is_named(packed):
+    _, made = packed
+    (made.folder / MANIFEST).unlink()
+    (made.folder / MANIFEST).mkdir()
+    with pytest.raises(DataError, match=r"shards\.json cannot be read: Is a directory"):
+        open_source(made.folder)
+
+
+def test_a_shard_of_others_that_is_cut_is_named(tmp_path):
+    path = tar(tmp_path / "a.tar", samples("x", "y"))
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(
+        DataError, match=r"^the shard .*a\.tar is damaged: it ends early, .*3,\d+\. Copy it again$"
+    ):
+        open_source(path)
+
+
+def test_samples_without_a_class_are_no_data(tmp_path):
+    made = {"x0.png": flat(1), "x0.cls": b" ", "x1.png": flat(2), "x1.cls": b""}
+    with pytest.raises(
+        DataError, match=r"a\.tar holds no picture with a class: a sample is KEY\.png .* KEY\.cls, or"
+    ):
+        open_source(tar(tmp_path / "a.tar", made))
+
+
+def test_there_is_no_regression_of_shards(packed):
+    _, made = packed
+    with pytest.raises(DataError, match=r"shards holds pictures with classes; .*: leave out --task regress"):
+        open_source(made.folder, task="regress")
+
+
 def test_packing_leaves_out_and_names_what_cannot_be_read(tmp_path):
     files = zoo("ant", "bee", each=30) | {"ant/bad.png": b"no picture"}
     made = pack(open_source(tree(tmp_path / "zoo", files)), tmp_path / "shards")
@@ -339,6 +383,8 @@ def test_packing_that_fails_leaves_nothing(tmp_path, monkeypatch):
 def test_what_cannot_be_packed_is_told(tmp_path):
     with pytest.raises(InputError, match="points holds vectors to classify"):
         pack(open_source("points"), tmp_path / "x")
+    with pytest.raises(InputError, match=r"--shard-size must be at least 512 bytes, got 100$"):
+        pack(open_source("digits"), tmp_path / "x", shard_size=100)
     bad = {f"ant/{k}.png": b"x" for k in range(5)} | zoo("ant", "bee")
     with pytest.raises(DataError, match=r"pictures of zoo cannot be read, more than 5 %"):
         pack(open_source(tree(tmp_path / "zoo", bad)), tmp_path / "x")

@@ -10,7 +10,7 @@ import pytest
 from making import idx, tar, tree, zoo
 
 from hubel.data import Dataset, Preprocess, download, open_source, sources
-from hubel.errors import DataError, UnknownName
+from hubel.errors import DataError, InputError, MissingExtra, UnknownName
 
 
 def as_it_is(source, **how):
@@ -115,6 +115,22 @@ def test_an_unreadable_folder_is_named(places, monkeypatch):
     monkeypatch.setattr(sources.os, "access", lambda *_: False)
     with pytest.raises(DataError, match=r"here may not be read: its permissions forbid it"):
         open_source(places / "here")
+
+
+def test_without_pyarrow_the_line_that_installs_it_is_said(tmp_path, monkeypatch):
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtra, match=r'Parquet files needs pyarrow, .* pip install .*"\.\[parquet\]"'):
+        open_source(tmp_path / "x.parquet")
+
+
+def test_an_address_whose_package_is_missing_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(
+        InputError, match=r"^s3://key:…@bucket/x/\S+ needs a package that is not installed: Install s3fs"
+    ):
+        open_source("s3://key:secret@bucket/x")
 
 
 def test_nothing_heavy_is_imported_for_listing(tmp_path):
