@@ -54,7 +54,8 @@ def prepare(
     if input_size is not None:
         if source.kind != "picture":
             raise InputError(
-                f"--input gives the size of pictures, but {source.name} holds vectors of {source.shape[0]} numbers"
+                f"--input gives the size of pictures, but {source.name} holds vectors of {source.shape[0]} numbers: "
+                "leave it out"
             )
         shape = (shape[0], *input_size)
     zoo.check(name, shape)
@@ -120,7 +121,8 @@ def _need_feedback(source: Source, place: str) -> None:
     """Raises InputError where there is none, or none that this data could use."""
     if source.kind != "picture" or source.task != "classify":
         raise InputError(
-            f"feedback is pictures with their class, but {source.name} holds {source.kind}s to {source.task}"
+            f"feedback is pictures with their class, but {source.name} holds {source.kind}s to {source.task}: "
+            "leave --with-feedback out"
         )
     Store(place).close()
 

@@ -31,7 +31,9 @@ def resumed(
     folder = Path(run)
     stored = read_settings(folder)
     if not stored:
-        raise InputError(f"no run to go on with at {folder}: {folder / SETTINGS} is not there")
+        raise InputError(
+            f"no run to go on with at {folder}: {folder / SETTINGS} is not there. Name the folder of a run"
+        )
     if options.pop("out", None) is not None:
         raise InputError(f"--resume goes on in {folder} itself: leave --out out")
     try:
