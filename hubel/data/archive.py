@@ -23,7 +23,7 @@ import numpy as np
 from hubel.data import limits
 from hubel.data.layout import PART_OF, Place, arrange, hidden, source_of, unsafe
 from hubel.data.pictures import looks_like_picture, printable
-from hubel.data.records import Encoded, Problem, Source, Task
+from hubel.data.records import Content, Encoded, Problem, Source, Task
 from hubel.data.tar import Entry, Tape, entries
 from hubel.errors import DataError, HubelError
 
@@ -47,7 +47,7 @@ class Archive(Encoded):
     def __init__(self, path: Path, members: Sequence[Member]) -> None:
         self.path, self.members = path, members
 
-    def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
+    def stream(self, index: np.ndarray) -> Iterator[tuple[int, Content]]:
         """In the order of the archive, so that the file is read once from front to back."""
         self.stat()
         order = sorted(range(len(index)), key=lambda k: self.members[int(index[k])].at)
@@ -102,7 +102,7 @@ class TarGz(Archive):
                 at += len(content)
                 yield k, whole(content, member)
 
-    def sample(self, index: np.ndarray, most: int = 256) -> Iterator[bytes | Path]:
+    def sample(self, index: np.ndarray, most: int = 256) -> Iterator[bytes | str]:
         kept = [self.heads[self.members[i].at] for i in index if self.members[i].at in self.heads]
         return iter(kept[:: max(1, len(kept) // most)])
 
@@ -128,7 +128,7 @@ class Chain(Encoded):
         self.starts = np.cumsum([0, *(len(part.members) for part in parts)])
         self.forward = any(part.forward for part in parts)
 
-    def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
+    def stream(self, index: np.ndarray) -> Iterator[tuple[int, Content]]:
         for part, ks, local in self.shares(index):
             for j, content in part.stream(local):
                 yield int(ks[j]), content
@@ -138,7 +138,7 @@ class Chain(Encoded):
             yield from part.stamps(local)
         yield " ".join(map(str, index))  # in what order the containers are mixed
 
-    def sample(self, index: np.ndarray, most: int = 256) -> Iterator[bytes | Path]:
+    def sample(self, index: np.ndarray, most: int = 256) -> Iterator[bytes | str]:
         for part, _, local in self.shares(index):
             yield from part.sample(local, most)
 

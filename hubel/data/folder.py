@@ -10,7 +10,7 @@ import numpy as np
 
 from hubel.data.layout import arrange, hidden, source_of
 from hubel.data.pictures import printable
-from hubel.data.records import Encoded, Problem, Source, Task
+from hubel.data.records import Content, Encoded, Problem, Source, Task
 from hubel.errors import DataError
 
 
@@ -24,9 +24,9 @@ class Files(Encoded):
     def __init__(self, root: Path, names: Sequence[str], sizes: Sequence[int], mtimes: Sequence[int]) -> None:
         self.root, self.names, self.sizes, self.mtimes = root, names, sizes, mtimes
 
-    def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
+    def stream(self, index: np.ndarray) -> Iterator[tuple[int, Content]]:
         for k, i in enumerate(index):
-            yield k, self.root / self.names[i]
+            yield k, os.path.join(self.root, self.names[i])  # noqa: PTH118 - ten times as fast as a Path
 
     def stamps(self, index: np.ndarray) -> Iterable[str]:
         yield f"folder {self.root}"

@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -38,10 +37,9 @@ class Place:
 
 def hidden(path: str) -> bool:
     """Files that systems leave behind and nobody means: .DS_Store, ._x.jpg, __MACOSX/, Thumbs.db."""
-    pieces = path.split("/")
-    return any(p.startswith(".") or p == "__MACOSX" for p in pieces) or pieces[-1].lower() in (
-        "thumbs.db",
-        "desktop.ini",
+    whole = f"/{path}"
+    return (
+        "/." in whole or "/__MACOSX/" in f"{whole}/" or whole.lower().endswith(("/thumbs.db", "/desktop.ini"))
     )
 
 
@@ -60,17 +58,18 @@ def arrange(paths: Sequence[str], where: str) -> tuple[list[Place], list[Problem
     A folder around everything ("dataset/cat/1.png") is looked through. Below its class, a picture may lie at
     any depth. Raises DataError when there is no class folder at all.
     """
-    split = [(at, tuple(path.split("/"))) for at, path in enumerate(paths) if path and not hidden(path)]
-    around = depth_of_wrapping([pieces for _, pieces in split])
-    tops = {pieces[around].casefold() for _, pieces in split if len(pieces) > around + 2}
+    split = [(at, path, path.split("/")) for at, path in enumerate(paths) if path and not hidden(path)]
+    pictures = {at for at, path, _ in split if looks_like_picture(path)}
+    around = depth_of_wrapping([pieces for at, _, pieces in split if at in pictures])
+    tops = {pieces[around].casefold() for _, _, pieces in split if len(pieces) > around + 2}
     in_parts = any(top in PART_OF for top in tops)
 
     places: list[Place] = []
     problems: list[Problem] = []
-    for at, pieces in split:
-        path, rest = "/".join(pieces), pieces[around:]
+    for at, path, pieces in split:
+        rest = pieces[around:]
         part = PART_OF.get(rest[0].casefold(), "") if in_parts else ""
-        if not looks_like_picture(path):
+        if at not in pictures:
             if len(rest) > 1:  # a README beside the class folders is no item
                 problems.append(Problem(printable(path), "not a picture by its name"))
         elif in_parts and not part:
@@ -85,10 +84,9 @@ def arrange(paths: Sequence[str], where: str) -> tuple[list[Place], list[Problem
     return places, problems
 
 
-def depth_of_wrapping(split: Sequence[tuple[str, ...]]) -> int:
-    """How many folders lie around everything before the classes or the parts begin."""
+def depth_of_wrapping(pictures: Sequence[Sequence[str]]) -> int:
+    """How many folders lie around everything before the classes or the parts begin. pictures: pieces of their paths"""
     depth = 0
-    pictures = [p for p in split if looks_like_picture(p[-1])]
     while pictures:
         tops = {p[depth] for p in pictures if len(p) > depth + 2}
         if (
@@ -133,7 +131,7 @@ def source_of(
     )  # fmt: skip
 
 
-def natural(heads: Iterable[bytes | Path]) -> tuple[tuple[int, int, int], bool]:
+def natural(heads: Iterable[bytes | str]) -> tuple[tuple[int, int, int], bool]:
     """((C, H, W), whether all have this H and W) of the pictures looked at.
 
     C = 1 only if all are grey. The commonest size if nine in ten have it; else a square of the median shorter

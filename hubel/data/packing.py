@@ -22,7 +22,7 @@ import numpy as np
 
 from hubel.data import split
 from hubel.data.pictures import printable, read_picture
-from hubel.data.records import PARTS, Encoded, Problem, Source
+from hubel.data.records import PARTS, Content, Encoded, Problem, Source
 from hubel.data.resident import WORTH_A_THREAD, Chunk, chunks, in_parallel
 from hubel.data.shards import ENDING, FORMAT, INDEX, MANIFEST, ROW, packed
 from hubel.errors import DataError, InputError
@@ -144,7 +144,7 @@ def contents(source: Source, index: np.ndarray, seed: int) -> Iterator[tuple[int
         yield from in_passing(rows, np.sort(index), seed)
         return
     sizes = [
-        content.stat().st_size if isinstance(content, Path) else len(content)
+        Path(content).stat().st_size if isinstance(content, str) else len(content)
         for content in rows.sample(index)
     ]
     step = max(64, int(PIECE / max(1.0, float(np.mean(sizes or [1])))))
@@ -177,12 +177,12 @@ def in_passing(rows: Encoded, index: np.ndarray, seed: int) -> Iterator[tuple[in
     yield from (held[n] for n in rng.permutation(len(held)))
 
 
-def checked(content: bytes | Path | DataError) -> bytes | DataError:
+def checked(content: Content) -> bytes | DataError:
     """The bytes of a picture that can be decoded, or why it cannot."""
     if isinstance(content, DataError):
         return content
     try:
-        taken = content.read_bytes() if isinstance(content, Path) else content
+        taken = Path(content).read_bytes() if isinstance(content, str) else content
         read_picture(taken, name="it", enough=256)
     except DataError as e:
         return DataError(str(e).removeprefix("it "))

@@ -18,7 +18,7 @@ from hubel.data import labels, places
 from hubel.data.layout import natural
 from hubel.data.pictures import printable
 from hubel.data.places import Found
-from hubel.data.records import Encoded, Source, Task, listing
+from hubel.data.records import Content, Encoded, Source, Task, listing
 from hubel.data.shards import part_of
 from hubel.errors import DataError, MissingExtra
 
@@ -35,7 +35,7 @@ class Parquet(Encoded):
         self.files, self.column = files, column
         self.starts = np.cumsum([0, *counts])
 
-    def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
+    def stream(self, index: np.ndarray) -> Iterator[tuple[int, Content]]:
         order = np.argsort(index, kind="stable")
         wanted = index[order]
         for n, found in enumerate(self.files):
@@ -57,7 +57,7 @@ class Parquet(Encoded):
             yield f"parquet {found.place} {found.size} {found.stamp} {self.column}"
         yield " ".join(map(str, index))
 
-    def sample(self, index: np.ndarray, most: int = 256) -> Iterator[bytes | Path]:
+    def sample(self, index: np.ndarray, most: int = 256) -> Iterator[bytes | str]:
         """The first ones: those spread over all would have everything read."""
         return super().sample(index[:most], most)
 

@@ -5,9 +5,11 @@ An address (anything with :// in it) is opened by fsspec, whose own packages kno
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -55,16 +57,7 @@ def system(place: str) -> tuple[Any, str]:
 def listed(folder: str, ending: str, deep: int = 1) -> list[Found]:
     """The files whose names end so, up to `deep` folders below, sorted by name. DataError where it cannot be listed."""
     if not remote(folder):
-        root = Path(folder)
-        found = [
-            path for n in range(deep + 1) for path in root.glob("*/" * n + f"*{ending}") if path.is_file()
-        ]
-        made = [(path, path.relative_to(root).as_posix(), path.stat()) for path in found]
-        kept = [
-            (p, name, stat) for p, name, stat in made if not any(x.startswith(".") for x in name.split("/"))
-        ]
-        listing = [Found(name, str(p), stat.st_size, str(stat.st_mtime_ns)) for p, name, stat in kept]
-        return sorted(listing, key=lambda one: one.name)
+        return sorted(near(str(Path(folder)), ending, deep), key=lambda one: one.name)
     fs, root_name = system(folder)
     with naming(folder):
         below = fs.find(root_name, maxdepth=deep + 1, detail=True)
@@ -77,6 +70,23 @@ def listed(folder: str, ending: str, deep: int = 1) -> list[Found]:
         ),
         key=lambda one: one.name,
     )
+
+
+def near(folder: str, ending: str, deep: int, around: str = "") -> Iterator[Found]:
+    """Files on this machine, as `listed` has them; folders that may not be read are passed over.
+
+    Only what ends so is asked about: a folder of pictures is looked through for other things, too.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if (not deep and not name.endswith(ending)) or name.startswith("."):
+                continue
+            if deep and entry.is_dir():
+                yield from near(entry.path, ending, deep - 1, f"{around}{name}/")
+            elif name.endswith(ending) and entry.is_file():
+                stat = entry.stat()
+                yield Found(around + name, entry.path, stat.st_size, str(stat.st_mtime_ns))
 
 
 def stamp(about: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,8 @@ from hubel.errors import DataError
 
 Kind = Literal["picture", "vector"]
 Task = Literal["classify", "regress"]
+# Of a picture: the bytes of its file; where that lies, for the decoder to read; or why there is none.
+Content = bytes | str | DataError
 PARTS = ("train", "val", "test")
 
 
@@ -52,17 +53,17 @@ class Encoded(ABC):
     forward = False
 
     @abstractmethod
-    def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
+    def stream(self, index: np.ndarray) -> Iterator[tuple[int, Content]]:
         """Yield (k, content) for every k in range(len(index)), in the order that is cheapest to read.
 
-        A Path is left for the decoder to read; a DataError stands for an item that cannot be reached.
+        A DataError stands for an item that cannot be reached.
         """
 
     @abstractmethod
     def stamps(self, index: np.ndarray) -> Iterable[str]:
         """Lines with names, sizes and times: all that a cache of the pixels depends on."""
 
-    def sample(self, index: np.ndarray, most: int = 256) -> Iterator[bytes | Path]:
+    def sample(self, index: np.ndarray, most: int = 256) -> Iterator[bytes | str]:
         """Up to `most` items spread evenly over `index`, to look at their headers; at most 64 MB are read."""
         chosen = index[np.linspace(0, len(index) - 1, min(most, len(index))).astype(int)]
         budget = 64 << 20

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from hubel.data import pixels_cache
+from hubel.data.helpers import Chunk, Decode, Reasons, helped, serve
 from hubel.data.pictures import printable
 from hubel.data.pixels_cache import Stored
 from hubel.data.preprocess import Preprocess
-from hubel.data.records import Encoded, Problem
+from hubel.data.records import Content, Encoded, Problem
 from hubel.errors import DataError
 from hubel.progress import Progress
 
-Content = bytes | Path | DataError
-Chunk = list[tuple[int, Content]]
 Bad = list[tuple[int, Problem]]  # rows that stay undefined, and why
+T = TypeVar("T")
 CHUNK = 128  # items handed to a thread at a time
-CHUNK_BYTES = 16 << 20  # and bytes of theirs: two chunks per thread wait at most
+CHUNK_BYTES = 16 << 20  # and bytes of theirs
+AHEAD = 2  # chunks per thread that wait at most
+AHEAD_SMALL = 16  # of small pictures: what this process decodes until its helpers have begun
 # Below this many bytes a picture is decoded faster than Python hands it over, and a second thread only
-# contends for the interpreter (32 × 32 JPEGs of 1 kB: 20,000 a second by one thread, 17,700 by two, n = 1).
+# contends for the interpreter (32 × 32 JPEGs of 1 kB: 20,000 a second by one thread, 17,700 by two, n = 1);
+# of many such, processes beside this one take their share (helpers).
 WORTH_A_THREAD = 8 << 10
 
 
@@ -107,30 +114,42 @@ def fill(
     chunked, total = chunks(rows.stream(index)), len(index)
     first = next(chunked)
     mean = sum(map(weight, first)) / len(first)
-    threads = os.cpu_count() or 1 if mean >= WORTH_A_THREAD else 1
-
-    def work(chunk: Chunk) -> Bad:
-        return [
-            (k, Problem(items[k], bad))
-            for k, content in chunk
-            if (bad := decode_one(out, k, content, preprocess))
-        ]
-
-    dropped: Bad = []
-    for done, bad in in_parallel(work, chain([first], chunked), threads):
-        dropped += bad
-        if progress:
-            progress(min(done, total), total)
-    return sorted(dropped, key=lambda found: found[0])
+    decode: Decode = partial(decode_all, out, preprocess)
+    threads, ahead = os.cpu_count() or 1, AHEAD
+    dropped: Reasons = []
+    with contextlib.ExitStack() as stack:
+        if mean < WORTH_A_THREAD:
+            decode, threads = stack.enter_context(helped(decode, out, preprocess, total))
+            ahead = AHEAD_SMALL
+        working = in_parallel(decode, chain([first], chunked), threads, ahead)
+        for done, bad in stack.enter_context(contextlib.closing(working)):
+            dropped += bad
+            if progress:
+                progress(min(done, total), total)
+    return [(k, Problem(items[k], why)) for k, why in sorted(dropped)]
 
 
 def weight(content: tuple[int, Content]) -> int:
     """Bytes of a picture; of a file on disk we ask the file system."""
     what = content[1]
+    if isinstance(what, bytes):
+        return len(what)
     try:
-        return what.stat().st_size if isinstance(what, Path) else len(what) if isinstance(what, bytes) else 0
+        return Path(what).stat().st_size if isinstance(what, str) else 0
     except (OSError, ValueError):  # ValueError: a zero byte, which no name has
         return 0
+
+
+def decode_all(out: np.ndarray, preprocess: Preprocess, chunk: Chunk) -> Reasons:
+    """Fill the rows of `out` that stand in `chunk`; those that stay undefined, and why."""
+    return [(k, why) for k, content in chunk if (why := decode_one(out, k, content, preprocess))]
+
+
+def help_out(order: str) -> None:
+    """What a helper does (helpers.Helper). order: JSON, which pixels of which file it fills, and how"""
+    told = json.loads(order)
+    out = np.memmap(told["file"], np.uint8, "r+", told["offset"], tuple(told["shape"]))
+    serve(partial(decode_all, out, Preprocess.from_dict(told["preprocess"])))
 
 
 def decode_one(out: np.ndarray, k: int, content: Content, preprocess: Preprocess) -> str:
@@ -159,21 +178,21 @@ def chunks(stream: Iterator[tuple[int, Content]]) -> Iterator[Chunk]:
 
 
 def in_parallel(
-    work: Callable[[Chunk], Bad], chunked: Iterator[Chunk], threads: int
-) -> Iterator[tuple[int, Bad]]:
-    """(items done so far, result) of every chunk, in order, with at most two chunks per thread read ahead."""
+    work: Callable[[Chunk], list[T]], chunked: Iterator[Chunk], threads: int, ahead: int = AHEAD
+) -> Generator[tuple[int, list[T]], None, None]:
+    """(items done so far, result) of every chunk, in order, with at most `ahead` chunks per thread read ahead."""
     done = 0
     if threads == 1:
         for chunk in chunked:
             done += len(chunk)
             yield done, work(chunk)
         return
-    waiting: deque[tuple[int, Future[Bad]]] = deque()
+    waiting: deque[tuple[int, Future[list[T]]]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         try:
             for chunk in chunked:
                 waiting.append((len(chunk), pool.submit(work, chunk)))
-                while len(waiting) > 2 * threads:
+                while len(waiting) > ahead * threads:
                     n, future = waiting.popleft()
                     done += n
                     yield done, future.result()

@@ -26,7 +26,7 @@ from hubel.data import labels, limits, places
 from hubel.data.layout import PART_OF, natural
 from hubel.data.pictures import looks_like_picture, printable
 from hubel.data.places import Found
-from hubel.data.records import PARTS, Encoded, Problem, Source, Task
+from hubel.data.records import PARTS, Content, Encoded, Problem, Source, Task
 from hubel.data.tar import Tape, entries
 from hubel.errors import CannotWrite, DataError
 from hubel.files import make_folder, write_atomically
@@ -111,7 +111,7 @@ class Shards(Encoded):
                 found[k] = content
         return found
 
-    def stream(self, index: np.ndarray) -> Iterator[tuple[int, bytes | Path | DataError]]:
+    def stream(self, index: np.ndarray) -> Iterator[tuple[int, Content]]:
         order = np.argsort(index, kind="stable")
         step = max(1, int(AT_ONCE / max(1.0, self.mean)))
         for start in range(0, len(order), step):

@@ -12,7 +12,7 @@ import numpy as np
 from hubel.data import download, split
 from hubel.data.pictures import header, printable, read_picture
 from hubel.data.published import MANIFEST
-from hubel.data.records import PARTS, Arrays, Encoded, Kind, Problem, Source, Task, count
+from hubel.data.records import PARTS, Arrays, Content, Encoded, Kind, Problem, Source, Task, count
 from hubel.data.resident import Chunk, chunks, in_parallel
 from hubel.data.sources import BUILT_IN, PUBLISHED, complete, in_hubel_data
 from hubel.errors import DataError
@@ -173,7 +173,7 @@ def undecodable(source: Source, index: np.ndarray, progress: Progress | None) ->
     return [problem for _, problem in sorted(found, key=lambda pair: pair[0])]
 
 
-def reason(content: bytes | Path | DataError, enough: int) -> str:
+def reason(content: Content, enough: int) -> str:
     """Why a picture cannot be used, or ""."""
     if isinstance(content, DataError):
         return printable(str(content))
