@@ -45,7 +45,7 @@ def freeze(network: nn.Module, how: str) -> Frozen:
             f"{parts.head.name!r}, which must learn; so {least}"
         )
     learning = {id(p) for p in parts.learning_behind(count)}
-    frozen = tuple(p for p in network.parameters() if id(p) not in learning)
+    frozen = tuple(p for p in network.parameters() if id(p) not in learning and p.requires_grad)
     for p in frozen:
         p.requires_grad_(False)
     modules, cut = tuple(parts.modules_up_to(count)), parts.cut(count)

@@ -61,7 +61,8 @@ class NumpyEngine:
             recipe.loss, outputs, regress=regress, smoothing=recipe.label_smoothing,
             weight=None if weight is None else weight.numpy(),
         )  # fmt: skip
-        self.optimizer = Optimizer(self.program.parameters, recipe)
+        learning = {name for name, p in model.network.named_parameters() if p.requires_grad}
+        self.optimizer = Optimizer({n: p for n, p in self.program.parameters.items() if n in learning}, recipe)
         self.average = Average(self._state(), recipe.ema) if recipe.ema else None
         self.at_hand: tuple[Replay, Node] | None = None  # the pass that step() learns from, and its loss
 
@@ -260,26 +261,28 @@ class Optimizer:
         self.settings: dict[str, float] = {
             "momentum": inertia, "nesterov": inertia, "rmsprop": {"rho": r.rho}, "adam": adaptive, "adamw": adaptive,
         }.get(r.optimizer, {})  # fmt: skip
-        decayed = [name for name, p in parameters.items() if p.ndim >= 2]
-        others = [name for name in parameters if name not in decayed]
-        self.groups = [(names, decay, START) for names, decay in ((decayed, r.weight_decay), (others, 0.0))]
+        groups: dict[tuple[float, float], list[str]] = {}  # by multiple of the rate, and decay
+        for name, p in parameters.items():
+            times = r.bias_lr if name.endswith("bias") else 1.0
+            groups.setdefault((times, r.weight_decay if p.ndim >= 2 else 0.0), []).append(name)
+        self.groups = [(names, *how, START) for how, names in groups.items()]
 
     def step(self, parameters: Arrays, slopes: Arrays, lr: float) -> dict[str, Array]:
         """The parameters after one step; those that were given are left as they are."""
         after: dict[str, Array] = {}
         groups = []
-        for names, decay, state in self.groups:
+        for names, times, decay, state in self.groups:
             p, g = ({name: arrays[name] for name in names} for arrays in (parameters, slopes))
-            made = self.function(p, g, state, rate=lr, decay=decay, **self.settings)
+            made = self.function(p, g, state, rate=lr * times, decay=decay, **self.settings)
             after |= made.parameters
-            groups.append((names, decay, made.state))
+            groups.append((names, times, decay, made.state))
         self.groups = groups
         return after
 
     def state(self) -> Arrays:
         """What is remembered, as GROUP.KIND.NAME."""
         found: dict[str, Array] = {}
-        for g, (_, _, state) in enumerate(self.groups):
+        for g, (*_, state) in enumerate(self.groups):
             found[f"{g}.steps"] = np.array(state.steps)
             found |= {f"{g}.first.{name}": v for name, v in state.first.items()}
             found |= {f"{g}.second.{name}": v for name, v in state.second.items()}
@@ -287,9 +290,9 @@ class Optimizer:
 
     def restore(self, state: Arrays) -> None:
         """Remember what state() gave."""
-        for g, (names, decay, _) in enumerate(self.groups):
+        for g, (names, times, decay, _) in enumerate(self.groups):
             first, second = (behind(state, f"{g}.{kind}.") for kind in ("first", "second"))
-            self.groups[g] = (names, decay, State(int(state[f"{g}.steps"]), first, second))
+            self.groups[g] = (names, times, decay, State(int(state[f"{g}.steps"]), first, second))
 
 
 class Average:

@@ -59,6 +59,7 @@ class Recipe:
     beta1: float = setting(0.9, OPTIMIZER, "Adam's average of the gradient")
     beta2: float = setting(0.999, OPTIMIZER, "Adam's average of its square")
     rho: float = setting(0.9, OPTIMIZER, "RMSprop's average of the squared gradient")  # Tieleman and Hinton 2012
+    bias_lr: float = setting(1.0, OPTIMIZER, "rate of the biases, those of norms too, as a multiple of lr")
     weight_decay: float = setting(0.0, OPTIMIZER, "L2, decoupled in adamw; biases and norms are left out")
     clip: float = setting(0.0, OPTIMIZER, "largest norm of the whole gradient; 0 = no limit")
 
@@ -120,7 +121,7 @@ class Recipe:
         at_least = {
             "epochs": 0, "batch": 0, "seed": 0, "clip": 0, "patience": 0, "weight_decay": 0, "threads": 0, "lr": 0,
             "shift": 0, "rotate": 0, "scale": 0, "crop": 0, "cutout": 0, "brightness": 0, "colour_pca": 0, "multiscale": 0,
-            "unfreeze_at": 0, "head_lr": 0, "adversarial_steps": 1,
+            "unfreeze_at": 0, "head_lr": 0, "bias_lr": 0, "adversarial_steps": 1,
         }  # fmt: skip
         for name, least in at_least.items():
             if not getattr(self, name) >= least:  # `not >=` also catches NaN

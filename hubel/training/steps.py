@@ -105,23 +105,23 @@ class Optimizer:
 
     PyTorch's own update functions, without its Optimizer classes around them: those import the compiler at their first
     use, which takes over a second. Weight decay touches matrices and kernels only, not biases and norms.
-    head: the parameters whose rate is recipe.head_lr times that of the others
+    head: the parameters whose rate is recipe.head_lr times that of the others; that of biases is recipe.bias_lr times
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, head: Iterable[nn.Parameter] = ()) -> None:
         self.recipe, self.head = recipe, {id(p) for p in head}
+        self.biases = {id(p) for name, p in network.named_parameters() if name.endswith("bias")}
         self.groups: list[_Group] = []
         self.add(p for p in network.parameters() if p.requires_grad)
 
     def add(self, parameters: Iterable[nn.Parameter]) -> None:
         """Parameters that learn from now on."""
-        everything = list(parameters)
-        for times, inside in ((1.0, False), (self.recipe.head_lr, True)):
-            chosen = [p for p in everything if (id(p) in self.head) == inside]
-            groups = ([p for p in chosen if p.dim() >= 2], [p for p in chosen if p.dim() < 2])
-            for group, decay in zip(groups, (self.recipe.weight_decay, 0.0), strict=True):
-                if group:
-                    self.groups.append(_Group(group, decay, self.recipe, times))
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}  # by multiple of the rate, and decay
+        for p in parameters:
+            times = self.recipe.head_lr if id(p) in self.head else 1.0
+            times *= self.recipe.bias_lr if id(p) in self.biases else 1.0
+            groups.setdefault((times, self.recipe.weight_decay if p.dim() >= 2 else 0.0), []).append(p)
+        self.groups += [_Group(chosen, decay, self.recipe, times) for (times, decay), chosen in groups.items()]
 
     def zero_grad(self) -> None:
         for group in self.groups:

@@ -4,9 +4,12 @@ others, and what all of it gives is in docs/measured.md.
     the stem whitens (Coates, Ng, Lee 2011; in fast trainings: Page 2019, Jordan 2024, arXiv:2404.00498):
         its kernels are the principal components of the data's 2x2 patches, each with both signs, scaled to
         deviation 1; `adapt` finds them before training. Whitened numbers need no norm.
-    three stages of two 3x3 convolutions, each with batch norm and ReLU; the pooling stands right after a stage's first,
+    three stages of two 3x3 convolutions, each with batch norm and GELU; the pooling stands right after a stage's first,
         as in fast.py
     a convolution begins as the identity on as many maps as it has both ways (Dirac), the rest as PyTorch has it
+    norms shift and do not scale: their shifts learn at a rate of their own (`bias_lr` of the recipe), and their
+        averages follow the last few steps, as a training has some hundred of them
+    the logits are a ninth of what the last layer gives, which so may learn at the rate of the convolutions
 """
 
 from __future__ import annotations
@@ -18,11 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hubel.errors import ShapeError
-from hubel.zoo.fast import times, unit
+from hubel.zoo.fast import times
 
 LEAST = 9  # pixels of a side: 9 -> 8 -> 4 -> 2 -> 1
-# Beside each variance: the weakest components are noise in JPEGs, and are not made as strong as the others.
-NOISE = 1e-2
+# Beside each variance: the weakest components are noise, and are not made as strong as the others.
+NOISE = 5e-4
+FOLLOWS = 0.4  # share of a batch's mean and variance in the averages of a norm
+LOGITS = 1 / 9
 
 
 class StrongPictures(nn.Module):
@@ -40,20 +45,19 @@ class StrongPictures(nn.Module):
             )
         maps = 8 * channels
         self.whiten = nn.Conv2d(channels, maps, 2)
+        self.whiten.weight.requires_grad_(False)
         stages: list[nn.Module] = []
         for wide in times((64, 256, 256), width):
-            stages += unit(maps, wide, pool=True) + unit(wide, wide)
+            stages += _unit(maps, wide, pool=True) + _unit(wide, wide)
             maps = wide
         self.features = nn.Sequential(
             *stages
         )  # (N, 64, 15, 15), (N, 256, 7, 7), (N, 256, 3, 3) of a 32x32 picture
         self.pool = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())  # (N, 256)
-        self.classifier = nn.Linear(maps, classes)
+        self.classifier = nn.Linear(maps, classes, bias=False)
         for layer in self.features:
             if isinstance(layer, nn.Conv2d):
                 nn.init.dirac_(layer.weight.data[: layer.in_channels])
-        nn.init.normal_(self.classifier.weight, std=maps**-0.5)
-        nn.init.zeros_(self.classifier.bias)
         nn.init.constant_(self.whiten.get_parameter("bias"), 0)
 
     @torch.no_grad()
@@ -69,5 +73,13 @@ class StrongPictures(nn.Module):
         self.whiten.weight.copy_(torch.cat([kernels, -kernels]).view_as(self.whiten.weight))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.whiten(x).relu()  # (N, 24, 31, 31)
-        return self.classifier(self.pool(self.features(x)))
+        x = F.gelu(self.whiten(x))  # (N, 24, 31, 31)
+        return self.classifier(self.pool(self.features(x))) * LOGITS
+
+
+def _unit(before: int, after: int, *, pool: bool = False) -> list[nn.Module]:
+    """conv - (pool) - norm that shifts - GELU."""
+    norm = nn.BatchNorm2d(after, momentum=FOLLOWS)
+    norm.weight.requires_grad_(False)
+    convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
+    return [convolution, *([nn.MaxPool2d(2)] if pool else []), norm, nn.GELU()]

@@ -121,42 +121,43 @@ class Quadratic(nn.Module):
     def __init__(self):
         super().__init__()
         self.w = nn.Parameter(torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64))
-        self.b = nn.Parameter(torch.tensor([3.0], dtype=torch.float64))
+        self.bias = nn.Parameter(torch.tensor([3.0], dtype=torch.float64))
         self.a = torch.tensor([[1.0, 10.0, 0.1]], dtype=torch.float64)
 
     def forward(self):
-        return (self.a * self.w.square()).sum() / 2 + self.b.sum()
+        return (self.a * self.w.square()).sum() / 2 + self.bias.sum()
 
 
 def numpy_steps(recipe, steps=7):
-    """The same by the textbook's lines; weight decay acts on w only."""
+    """The same by the textbook's lines; weight decay acts on w only, and b has a rate of its own."""
     a = np.array([1.0, 10.0, 0.1])
     w, b = np.array([1.0, -2.0, 0.5]), np.array([3.0])
     states = {k: [np.zeros_like(p) for p in (w, b)] for k in ("v", "m", "s")}
     for t in range(1, steps + 1):
         for i, (p, decay) in enumerate(((w, recipe.weight_decay), (b, 0.0))):
             g = a * p if i == 0 else np.ones(1)
+            lr = recipe.lr if i == 0 else recipe.lr * recipe.bias_lr
             v, m, s = (states[k][i] for k in ("v", "m", "s"))
             if recipe.optimizer == "adamw":
-                p *= 1 - recipe.lr * decay  # decoupled: Loshchilov and Hutter 2019
+                p *= 1 - lr * decay  # decoupled: Loshchilov and Hutter 2019
             else:
                 g = g + decay * p
             match recipe.optimizer:
                 case "gd" | "sgd":
-                    p -= recipe.lr * g
+                    p -= lr * g
                 case "momentum":
                     v[:] = recipe.momentum * v + g
-                    p -= recipe.lr * v
+                    p -= lr * v
                 case "nesterov":
                     v[:] = recipe.momentum * v + g
-                    p -= recipe.lr * (g + recipe.momentum * v)
+                    p -= lr * (g + recipe.momentum * v)
                 case "rmsprop":
                     s[:] = recipe.rho * s + (1 - recipe.rho) * g * g
-                    p -= recipe.lr * g / np.sqrt(s + 1e-7)
+                    p -= lr * g / np.sqrt(s + 1e-7)
                 case "adam" | "adamw":
                     m[:] = recipe.beta1 * m + (1 - recipe.beta1) * g
                     s[:] = recipe.beta2 * s + (1 - recipe.beta2) * g * g
-                    p -= recipe.lr * (m / (1 - recipe.beta1**t)) / (np.sqrt(s / (1 - recipe.beta2**t)) + 1e-8)
+                    p -= lr * (m / (1 - recipe.beta1**t)) / (np.sqrt(s / (1 - recipe.beta2**t)) + 1e-8)
     return w, b
 
 
@@ -164,7 +165,8 @@ def numpy_steps(recipe, steps=7):
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 def test_every_optimizer_walks_as_its_formula_says(optimizer, weight_decay):
     recipe = Recipe(
-        optimizer=optimizer, lr=0.03, weight_decay=weight_decay, momentum=0.8, beta1=0.7, beta2=0.95, rho=0.85
+        optimizer=optimizer, lr=0.03, weight_decay=weight_decay, momentum=0.8, beta1=0.7, beta2=0.95, rho=0.85,
+        bias_lr=2.5,
     )
     net = Quadratic()
     made = Optimizer(net, recipe)
@@ -174,7 +176,7 @@ def test_every_optimizer_walks_as_its_formula_says(optimizer, weight_decay):
         made.step(recipe.lr)
     w, b = numpy_steps(recipe)
     np.testing.assert_allclose(net.w.detach().numpy()[0], w, rtol=1e-9)
-    np.testing.assert_allclose(net.b.detach().numpy(), b, rtol=1e-9)
+    np.testing.assert_allclose(net.bias.detach().numpy(), b, rtol=1e-9)
 
 
 def rates(steps=20, **settings):
