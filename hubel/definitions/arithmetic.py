@@ -133,7 +133,10 @@ def meet(name: str, *arrays: Array) -> None:
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:
-        raise ShapeError(f"{name}: {' and '.join(map(str, shapes))} cannot be broadcast together") from None
+        raise ShapeError(
+            f"{name}: {' and '.join(map(str, shapes))} cannot be broadcast together: "
+            "counted from the last, axes must be equal or 1"
+        ) from None
 
 
 def _rows_meet_columns(a: Array, b: Array) -> None:
@@ -148,5 +151,6 @@ def _rows_meet_columns(a: Array, b: Array) -> None:
         np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
         raise ShapeError(
-            f"matmul: what is ahead of the matrices cannot be broadcast together (a {a.shape}, b {b.shape})"
+            f"matmul: what is ahead of the matrices cannot be broadcast together (a {a.shape}, b {b.shape}): "
+            "counted from the third last, axes must be equal or 1"
         ) from None

@@ -81,7 +81,10 @@ def broadcast(x: Array, shape: Shape) -> Array:
     try:
         return np.broadcast_to(x, shape)
     except ValueError:
-        raise ShapeError(f"broadcast: x {np.shape(x)} cannot be broadcast to shape {shape}") from None
+        raise ShapeError(
+            f"broadcast: x {np.shape(x)} cannot be broadcast to shape {shape}: "
+            "counted from the last, each axis of x must be as there, or 1"
+        ) from None
 
 
 def broadcast_backward(dy: Array, x: Array, shape: Shape) -> tuple[Array]:

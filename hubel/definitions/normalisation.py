@@ -221,21 +221,26 @@ def _per_channel(name: str, x: Array, *vectors: Array | None) -> None:
     for v in vectors:
         if v is not None and v.shape != (x.shape[1],):
             raise ShapeError(
-                f"{name}: x has {x.shape[1]} channels (x {x.shape}), but one of its vectors is {v.shape}"
+                f"{name}: x has {x.shape[1]} channels (x {x.shape}), but one of its vectors is {v.shape}, "
+                f"not ({x.shape[1]},)"
             )
 
 
 def _batch_axes(name: str, x: Array, *vectors: Array | None) -> tuple[int, ...]:
     _per_channel(name, x, *vectors)
     if x.size <= x.shape[1]:
-        raise ShapeError(f"{name}: one number per channel has no variance (x {x.shape})")
+        raise ShapeError(
+            f"{name}: one number per channel has no variance (x {x.shape}): give at least two items or positions"
+        )
     return (0, *range(2, x.ndim))
 
 
 def _picture_axes(x: Array, gamma: Array | None, beta: Array | None) -> tuple[int, ...]:
     _per_channel("instance_norm", x, gamma, beta)
     if math.prod(x.shape[2:]) < 2:
-        raise ShapeError(f"instance_norm: a picture of one number has no variance (x {x.shape})")
+        raise ShapeError(
+            f"instance_norm: a picture of one number has no variance (x {x.shape}): give at least two positions"
+        )
     return tuple(range(2, x.ndim))
 
 
@@ -259,7 +264,9 @@ def _in_groups(x: Array, gamma: Array | None, beta: Array | None, groups: int) -
             f"group_norm: {groups} groups must divide the {x.shape[1]} channels of x {x.shape}"
         )
     if math.prod(x.shape[1:]) // groups < 2:
-        raise ShapeError(f"group_norm: one number in each of {groups} groups has no variance (x {x.shape})")
+        raise ShapeError(
+            f"group_norm: one number in each of {groups} groups has no variance (x {x.shape}): make fewer groups"
+        )
     return x.reshape(len(x), groups, math.prod(x.shape[1:]) // groups)
 
 

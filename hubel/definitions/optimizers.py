@@ -168,5 +168,7 @@ def _slopes(parameters: Arrays, gradients: Arrays, decay: float) -> Arrays:
         )
     for name, p in parameters.items():
         if p.shape != gradients[name].shape:
-            raise ShapeError(f"parameter {name!r} is {p.shape}, its gradient {gradients[name].shape}")
+            raise ShapeError(
+                f"parameter {name!r} is {p.shape}, its gradient {gradients[name].shape}: they must have one shape"
+            )
     return {n: gradients[n] + decay * p for n, p in parameters.items()} if decay else gradients

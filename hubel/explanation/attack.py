@@ -66,7 +66,10 @@ def findings(
     """One for each picture. Where its true class is not known, it is attacked away from the network's own answer."""
     must_be_pictures(run)
     if attack.target is not None and attack.target >= len(run.classes):
-        raise InputError(f"there is no class {attack.target}: the network has {len(run.classes)}")
+        raise InputError(
+            f"there is no class {attack.target} to change to: the network has {len(run.classes)}, "
+            f"0 to {len(run.classes) - 1}"
+        )
     pieces = chunks(len(items), run.preprocess.shape)
     rounds = _Rounds(len(pieces), progress)
     for chunk in pieces:

@@ -66,7 +66,10 @@ def first_weights(run: Run) -> tuple[str, Tensor]:
     for layer in Inside(run).parts.layers:
         if isinstance(layer.module, nn.Conv2d | nn.Linear):
             return layer.name, layer.module.weight
-    raise InputError(f"{run.network.name} has no convolution and no dense layer, and so no kernel to show")
+    raise InputError(
+        f"{run.network.name} has no convolution and no dense layer, and so no kernel to show; "
+        "name a --layer for patches"
+    )
 
 
 def drawn(run: Run, kernels: Kernels) -> Finding:

@@ -103,11 +103,14 @@ def chosen(inside: Inside, question: Question) -> Layer:
     run = inside.run
     if len(run.preprocess.shape) != 3:
         raise InputError(
-            f"the run takes rows of {run.preprocess.shape[0]} numbers: there are no patches of them"
+            f"the run takes rows of {run.preprocess.shape[0]} numbers, and patches are cut from pictures; "
+            "name a run that takes pictures"
         )
     layer = inside.last_maps if question.layer is None else inside.layer(question.layer)
     if len(layer.output) not in (1, 3):
-        raise InputError(f"the layer {layer.name} gives {layer.output}: neither maps nor single units")
+        raise InputError(
+            f"the layer {layer.name} gives {layer.output}: neither maps nor single units. Name another --layer"
+        )
     if question.map is not None and not 0 <= question.map < layer.output[0]:
         raise InputError(
             f"the layer {layer.name} has {layer.output[0]} maps, 0 to {layer.output[0] - 1}; there is no {question.map}"

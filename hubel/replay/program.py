@@ -192,14 +192,18 @@ class Program:
         if path in self.paths:
             return scope.held(self.paths[path])
         if path not in self.constants:
-            raise InputError(f"the network's {path!r} cannot be replayed: it is no tensor")
+            raise InputError(
+                f"the network's {path!r} cannot be replayed: it is used as a tensor and is none; a layer must be called"
+            )
         return scope.tape.leaf(self.constants[path], path.strip("_"))
 
     def _told(self, scope: Scope, entered: Node, output: Any, layers: dict[str, Node]) -> Replay:
         # Of a dict or of several outputs the first is the answer.
         nodes = [v for v in _leaves(output) if isinstance(v, Node)]
         if not nodes:
-            raise InputError("the network gives no array that depends on its input")
+            raise InputError(
+                f"the network gives {output!r} and no array: its forward must return what it made of its input"
+            )
         for unknown in set(scope.masks) - scope.drew:
             hint = "" if self.training else "Only in training something is dropped."
             raise UnknownName("layer that drops", unknown, sorted(scope.drew), hint=hint)

@@ -177,7 +177,8 @@ def arrays(path: Path) -> dict[str, Tensor]:
         array = stored.read(name)
         if array.dtype.kind not in "fiub":
             raise ArtifactError(
-                f"{path}: the array {printable(name)} is {array.dtype}, and weights are numbers"
+                f"{path}: the array {printable(name)} is {array.dtype}, and weights are real numbers: "
+                "leave it out of the file"
             )
         made[name] = torch.from_numpy(np.ascontiguousarray(array, array.dtype.newbyteorder("=")))
     return made
@@ -226,11 +227,14 @@ def _quantised(arrays: dict[str, Tensor], network: nn.Module) -> _Converted:
                 arrays[f"{number}.{part}"] for part in ("weight_q", "scale", "zero", "bias")
             )
         except KeyError as e:
-            raise ArtifactError(f"the archive has no {e.args[0]}, which its layer {number} needs") from e
+            raise ArtifactError(
+                f"the archive has no {e.args[0]}, which its layer {number} needs: it is not whole, fetch it again"
+            ) from e
         if not _spreads(q, zero) or not _spreads(q, scale) or bias.ndim != 1:
             raise ArtifactError(
                 f"the archive's layer {number} does not fit together: weights {tuple(q.shape)}, scale "
-                f"{tuple(scale.shape)}, zero {tuple(zero.shape)}, bias {tuple(bias.shape)}"
+                f"{tuple(scale.shape)}, zero {tuple(zero.shape)}, bias {tuple(bias.shape)}. "
+                "Scale and zero must spread over the weights, and the bias be a row"
             )
         w = (q.float() - zero) * scale
         made[f"{path}.weight"] = w.flatten(1) if isinstance(layer, nn.Linear) else w

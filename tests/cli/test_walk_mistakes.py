@@ -13,6 +13,10 @@ WRONG = {
     "conv2d -i 1,1/0": "--input: '1/0' is no number",
     "conv2d -i 1;;2": "has a row without numbers",
     "conv2d -i 1|2,3": "every channel must have one size, got 1×1 and 1×2",
+    "conv2d -k 1|2||3": "--kernel: parts between || must have equally many channels, got [2, 1]",
+    "conv2d -i 1||2": "--input is one item, its channels parted by |, but || parts it into 2",
+    "linear -i 1|2": "--input is one matrix, rows parted by ;, but | parts it into 2",
+    "linear --bias 1;2": "--bias is one row of numbers, got 2 rows parted by ;",
     "conv2d -k 1,2|3,4": "conv2d: x has 1 channel but w expects 2 (x (1, 1, 4, 4), w (1, 2, 1, 2))",
     "conv2d -k 1,2,3,4,5": "columns: a window of 5 does not fit into 4 cells",
     "conv2d -k 1,2;3,4 --padding same": "same: a window of 2 needs 1 cell of padding in all",
@@ -65,6 +69,8 @@ WRONG = {
     "dropout --mask 1,0.5,1,1,1": "--mask is 1 where a unit stays and 0 where it is left out, got 0.5",
     "dropout --mask 1,0": "dropout: the mask must have the shape of x, got (2,) and (5,)",
     "scaled_dot_product_attention --q 1,2,3": "q has 3 features but k has 2",
+    "cross_entropy --clip 0": "--clip must lie between 0 and 1, got 0",
+    "binary_cross_entropy --clip 1": "--clip must lie between 0 and 1, got 1",
     "cross_entropy -t 5,-3": "--target must be from 0 to 1, 1 for what is right, got -3",
     "cross_entropy -t 1,1": "--target: a row must sum to 1, but row 0 sums to 2",
     "binary_cross_entropy -t 2,0": "--target must be from 0 to 1, 1 for what is right, got 2",
@@ -89,3 +95,54 @@ def test_what_is_wrong_is_said(cli, tmp_path, monkeypatch, typed):
     said = cli("walk", *typed.split())
     assert (said.code, said.out) == (2, "") and said.err.startswith("hubel: ") and "Traceback" not in said.err
     assert WRONG[typed] in said.err
+
+
+FILES = {
+    "text.csv": (
+        b"\xff1,2",
+        "is no text in UTF-8 (invalid start byte at byte 0): a .csv is rows of numbers, as 1,2,3",
+    ),
+    "halves.npy": (np.ones(3) * 1j, "numbers with 1 to 4 axes, none of them empty, got complex128 (3,)"),
+    "words.npy": (np.array(["a", "bc"]), "numbers with 1 to 4 axes, none of them empty, got <U2 (2,)"),
+    "deep.npy": (
+        np.ones((1, 1, 1, 1, 2)),
+        "numbers with 1 to 4 axes, none of them empty, got float64 (1, 1, 1, 1, 2)",
+    ),
+    "alone.npy": (np.array(3.0), "numbers with 1 to 4 axes, none of them empty, got float64 ()"),
+    "empty.npy": (np.ones((2, 0)), "numbers with 1 to 4 axes, none of them empty, got float64 (2, 0)"),
+    "nan.npy": (
+        np.array([[1, 2], [np.nan, 3]]),
+        "has 1 number that is not finite, first at [1,0]: a walk needs",
+    ),
+    "inf.npy": (
+        np.array([1, np.inf, -np.inf]),
+        "has 2 numbers that are not finite, first at [1]: a walk needs",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_wrong_with_a_file_is_said(cli, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    content, words = FILES[name]
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    else:
+        np.save(name, content)
+    said = cli("walk", "conv2d", "--input", name)
+    assert (said.code, said.out) == (2, "") and said.err.startswith(f"hubel: --input: {name} ")
+    assert words in said.err and said.err.count("\n") == 1
+
+
+def test_a_large_csv_is_refused_before_it_is_read(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "long.csv").open("wb") as file:
+        file.truncate(
+            128_000_001
+        )  # 32 characters for each of 4,000,000 numbers, and one more; a hole takes no room
+    said = cli("walk", "conv2d", "--input", "long.csv")
+    assert (said.code, said.out) == (2, "")
+    assert (
+        "--input: long.csv has 128,000,001 bytes, more than a walk can show: at most 4,000,000 numbers"
+        in said.err
+    )

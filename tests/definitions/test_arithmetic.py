@@ -138,9 +138,14 @@ X, W = np.zeros((4, 5)), np.zeros((3, 5))
         (
             lambda: d.matmul(np.zeros((2, 4, 5)), np.zeros((3, 5, 4))),
             ShapeError,
-            r"matmul: what is ahead of the matrices cannot be broadcast together \(a \(2, 4, 5\), b \(3, 5, 4\)\)",
+            r"matmul: what is ahead of the matrices cannot be broadcast together \(a \(2, 4, 5\), b \(3, 5, 4\)\): "
+            "counted from the third last, axes must be equal or 1$",
         ),
-        (lambda: d.maximum(X, W), ShapeError, r"maximum: \(4, 5\) and \(3, 5\) cannot be broadcast together"),
+        (
+            lambda: d.maximum(X, W),
+            ShapeError,
+            r"maximum: \(4, 5\) and \(3, 5\) cannot be broadcast together: counted from the last, axes must be equal or 1$",
+        ),
         (lambda: d.minimum(X, W), ShapeError, r"minimum: \(4, 5\) and \(3, 5\)"),
         (
             lambda: d.where(X > 0, X, W),

@@ -183,7 +183,9 @@ def test_names_and_shapes_that_disagree_are_told():
             DefinitionError, match=r"must have the same names; only one of them has \['b', 'v'\]"
         ):
             step({"w": w, "b": w}, {"w": w, "v": w})
-        with pytest.raises(ShapeError, match=r"parameter 'w' is \(3, 2\), its gradient \(2, 3\)"):
+        with pytest.raises(
+            ShapeError, match=r"parameter 'w' is \(3, 2\), its gradient \(2, 3\): they must have one shape"
+        ):
             step({"w": w}, {"w": w.T})
 
 

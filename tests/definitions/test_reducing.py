@@ -115,10 +115,14 @@ def test_a_sum_of_nothing_is_nought_and_a_sum_over_no_axes_is_the_array():
             ShapeError,
             r"variance: along axes \(0,\) of \(2, 3, 4\) there must be more than ddof = 2 numbers, got 2",
         ),
-        (lambda: d.total_backward(A, A, 3), ShapeError, "total: "),
-        (lambda: d.mean_backward(A, A, 3), ShapeError, "mean: "),
-        (lambda: d.variance_backward(A, A, 0, ddof=2), ShapeError, "variance: "),
-        (lambda: d.largest_backward(A, A, 3), ShapeError, "largest: "),
+        (lambda: d.total_backward(A, A, 3), ShapeError, r"total: an array of \(2, 3, 4\) has no axes 3"),
+        (lambda: d.mean_backward(A, A, 3), ShapeError, r"mean: an array of \(2, 3, 4\) has no axes 3"),
+        (
+            lambda: d.variance_backward(A, A, 0, ddof=2),
+            ShapeError,
+            "variance: .* more than ddof = 2 numbers, got 2",
+        ),
+        (lambda: d.largest_backward(A, A, 3), ShapeError, r"largest: an array of \(2, 3, 4\) has no axes 3"),
     ],
 )
 def test_bad_input_is_told(call, error, text):

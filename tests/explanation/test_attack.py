@@ -11,6 +11,7 @@ from PIL import Image
 
 import hubel
 from hubel.attacks import Attack
+from hubel.errors import InputError
 from hubel.explanation.attack import amount, curve_finding, drawn, findings
 from hubel.explanation.finding import Item
 from hubel.explanation.robustness import Curve, Level
@@ -35,6 +36,11 @@ def said(run, x):
     with torch.no_grad():
         p = run.model(torch.from_numpy(np.asarray(x, np.float32))[None]).softmax(1)[0]
     return run.classes[int(p.argmax())], float(p.max())
+
+
+def test_a_class_to_change_to_must_be_one_of_the_network(run, items):
+    with pytest.raises(InputError, match=r"no class 10 to change to: the network has 10, 0 to 9$"):
+        list(findings(run, items, Attack("targeted", 0.5, target=10)))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from planted import planted
 from torch import nn
 
 import hubel
@@ -94,6 +95,20 @@ def test_targets_that_are_not_there_say_what_is(run):
         layer_of(run, "features.0", 16)
     with pytest.raises(InputError, match="the layer classifier has 10 units, 0 to 9: there is no unit 10"):
         layer_of(run, "classifier", 10)
+
+
+def test_a_network_without_classes_or_maps_says_what_else_can_be_dreamt_of():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(2), nn.Flatten(), nn.Linear(30, 1))
+    run = planted(network, (1, 5, 7), (), task="regress", outputs=1)
+    with pytest.raises(
+        InputError, match="planted answers with numbers and has no classes: name --layer and --map"
+    ):
+        classes_of(run)
+    with pytest.raises(
+        InputError, match=r"the layer 1 gives \(2, 15\), neither maps nor units: leave --map out"
+    ):
+        layer_of(run, "1", 0)
+    assert layer_of(run, "1") == Target("1", layer="1")
 
 
 def test_a_size_that_the_network_does_not_take_is_refused_with_its_own(fixed):

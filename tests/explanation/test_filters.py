@@ -153,5 +153,29 @@ def test_what_there_is_is_said_where_the_question_does_not_fit():
         ask(run, items(5, 1, 1, 1), layer="1", map=7)
     with pytest.raises(InputError, match="brings no data: name pictures"):
         ask(run, layer="1")
-    with pytest.raises(InputError, match="rows of 5 numbers"):
-        ask(planted(nn.Sequential(nn.Linear(5, 2)), (5,)))
+    rows = planted(nn.Sequential(nn.Linear(5, 2)), (5,))
+    with pytest.raises(InputError, match="rows of 5 numbers, and kernels are shown of pictures"):
+        ask(rows)
+    with pytest.raises(InputError, match="rows of 5 numbers, and patches are cut from pictures; name a run"):
+        ask(rows, layer="0")
+
+
+def test_a_network_without_kernels_over_the_pictures_channels_is_told_what_else_can_be_asked():
+    pooled = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(20, 2))  # 11×8 -> 5×4
+    with pytest.raises(
+        InputError,
+        match=r"with weights, 2, has them of shape \(2, 20\): no kernels .* 1 channels\. Ask for patches by --layer",
+    ):
+        ask(planted(pooled, SHAPE))
+    plain = planted(
+        nn.Sequential(nn.AvgPool2d((5, 8)), nn.Flatten()), SHAPE
+    )  # two numbers, of the upper and lower half
+    with pytest.raises(
+        InputError, match=r"planted has no convolution and no dense layer, .* name a --layer for patches"
+    ):
+        ask(plain)
+    flat = planted(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(2), nn.Flatten(), nn.Linear(108, 2)), SHAPE)
+    with pytest.raises(
+        InputError, match=r"the layer 1 gives \(2, 54\): neither maps nor single units\. Name another --layer"
+    ):
+        ask(flat, items(5, 1, 1, 1), layer="1")

@@ -474,6 +474,33 @@ def test_what_has_no_definition_is_named(network, named):
         Program(network)
 
 
+class Uncalled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weigh = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return x + self.weigh  # and not self.weigh(x)
+
+
+class Constant(nn.Module):
+    def forward(self, x):
+        return 3
+
+
+@pytest.mark.parametrize(
+    ("network", "text"),
+    [
+        (Uncalled(), "the network's 'weigh' cannot be replayed: .* is none; a layer must be called"),
+        (Constant(), "the network gives 3 and no array: its forward must return what it made of its input"),
+    ],
+    ids=["a layer that is not called", "an answer that is no array"],
+)
+def test_what_is_no_array_is_told(network, text):
+    with pytest.raises(InputError, match=text):
+        replay(network, np.ones((1, 2), np.float32))
+
+
 def test_an_input_that_does_not_fit_is_told_with_the_step():
     with pytest.raises(InputError, match=r"the step '1' does not fit .* x and w .* \(1, 4\) and \(2, 3\)"):
         replay(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), np.ones((1, 2, 2)))

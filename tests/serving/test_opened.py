@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from online import told
+from planted import planted
 from torch import nn
 from torch.nn import functional as F
 
@@ -252,10 +253,57 @@ def test_the_gradient_of_a_map_is_a_slope_of_the_loss(opened, picture):
     assert np.linalg.norm(slope) == pytest.approx(np.linalg.norm(row["maps"]), rel=0.02)
 
 
-@pytest.mark.parametrize("rates", [[0.0], [-1], [float("nan")], [1e9], [0.1] * 51])
-def test_rates_that_are_none_are_refused(opened, picture, rates):
-    with pytest.raises(InputError):
+@pytest.mark.parametrize(
+    ("rates", "text"),
+    [
+        ([0.0], "above 0 and up to 100, got 0$"),
+        ([0.1, -1], "above 0 and up to 100, got -1$"),
+        ([float("nan")], "above 0 and up to 100, got nan$"),
+        ([1e9], r"above 0 and up to 100, got 1e\+09$"),
+        ([0.1] * 51, "a lesson has at most 50 steps, got 51$"),
+    ],
+    ids=["0", "negative", "nan", "large", "many"],
+)
+def test_rates_that_are_none_are_refused(opened, picture, rates, text):
+    with pytest.raises(InputError, match=text):
         lessons.answered(opened, opened.look(picture), "cow", rates)
+
+
+# ---- networks that answer with numbers, or hold more than layers
+
+
+class Shifted(nn.Module):
+    """A picture and a number for each of its pixels, that it holds itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(1, 3, 4))
+        self.answer = nn.Linear(12, 1)
+
+    def forward(self, x):
+        return self.answer((x + self.shift).flatten(1))
+
+
+@pytest.fixture(scope="module")
+def measuring():
+    return Opened(planted(Shifted(), (1, 3, 4), (), task="regress", outputs=1))
+
+
+@pytest.mark.parametrize(
+    ("ask", "text"),
+    [
+        (lambda o, x: lessons.answered(o, x, "1", [0.1]), "gives numbers, not classes: lessons are for networks that name"),
+        (lambda o, x: questions.explained(o, x, "integrated-gradients", None, None, None), "answers with numbers and has no classes: this question is about a class"),
+        (lambda o, x: questions.changed(o, x, None), "answers with numbers and has no classes: this question is about a class"),
+        (lambda o, x: questions.dreamt(o, "1", None, None, 1, 0), "answers with numbers and has no classes: name --layer and --map"),
+        (lambda o, x: cells.answered(o, x, "shift", [0, 0, 0]), "shift is no step that computes: .* Ask about a layer that computes"),
+    ],
+    ids=["lesson", "evidence", "attack", "dream", "cell of a weight"],
+)  # fmt: skip
+def test_what_such_a_network_cannot_be_asked_is_said(measuring, ask, text):
+    looked = measuring.look(RNG.integers(0, 256, (1, 3, 4), dtype=np.uint8))
+    with pytest.raises(InputError, match=text):
+        ask(measuring, looked)
 
 
 # ---- slow questions
@@ -414,6 +462,14 @@ def test_pictures_that_are_not_square_and_rows_of_numbers_are_opened_too(client)
     assert told(client.get("/v1/models/points/network"))["kind"] == "vector"
     row = told(client.post("/v1/models/points/maps", json={"row": [0.2, -0.4]}))
     assert row["layers"][0]["of"] == [2, 1, 1]
+
+
+def test_rows_of_numbers_have_no_attacks(client):
+    said = told(client.post("/v1/models/points/attacks", json={"row": [0.2, -0.4]}), 422)
+    assert (
+        said
+        == "attacks change the pixels of a picture, and mlp takes rows of numbers: ask a network that takes pictures"
+    )
 
 
 @pytest.mark.parametrize(

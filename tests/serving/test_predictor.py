@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
 
 import hubel
-from hubel.errors import ArtifactError, InputError
+from hubel.errors import ArtifactError, InputError, MissingExtra
 from hubel.serving import predictor
 from hubel.serving.predictor import choose, own_copy, seconds
 
@@ -83,6 +85,16 @@ def test_an_engine_that_answers_otherwise_is_not_used(run, monkeypatch):
 def test_an_unknown_engine_is_named(run):
     with pytest.raises(InputError, match="--engine is one of auto, torch, onnx, not 'tensorrt'"):
         choose(run, "tensorrt")
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
+def test_without_the_extra_the_line_that_installs_it_is_said(run, monkeypatch, missing):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else found(name))
+    with pytest.raises(
+        MissingExtra, match=r'--engine onnx needs onnxruntime, which is not installed\. .* "\.\[onnx\]"'
+    ):
+        choose(run, "onnx")
 
 
 def test_hooks_and_weights_of_a_question_are_not_met_by_requests(run):

@@ -19,7 +19,7 @@ from online import told
 
 from hubel.errors import InputError
 from hubel.serving.limits import Limits
-from hubel.serving.server import Settings, address_of, listen
+from hubel.serving.server import Settings, address_of, listen, serve
 
 
 @contextmanager
@@ -171,6 +171,19 @@ def test_a_port_that_is_taken_is_named():
             InputError, match=f"cannot listen on 127.0.0.1, port {port}: .* Name another with --port"
         ):
             listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"workers": 0}, "--workers must be at least 1, got 0"),
+        ({"host": "0.0.0.0"}, r"0\.0\.0\.0 can be reached by others than this machine: give a --token .*, or --insecure"),
+    ],
+    ids=["no worker", "open to strangers"],
+)  # fmt: skip
+def test_settings_that_do_not_go_together_are_refused_before_it_listens(settings, text):
+    with pytest.raises(InputError, match=text):
+        serve(Settings(("no run is read",), **settings), lambda *_: pytest.fail("it listened"))
 
 
 def test_an_address_can_be_typed_into_a_browser():

@@ -203,6 +203,14 @@ def test_what_cannot_be_read_is_pointed_at(line, under, says):
     assert says in str(e.value) and shown(line, under) in str(e.value)
 
 
+@pytest.mark.parametrize("line", ["", " \n"], ids=["nothing", "blanks"])
+def test_an_empty_line_is_told_the_least_network_and_the_grammar(line):
+    with pytest.raises(
+        InputError, match=r"^a network in one line needs at least a bare fc\nknown are: conv20x5 "
+    ):
+        parse(line)
+
+
 def test_the_bare_fc_stands_at_the_end_alone():
     with pytest.raises(
         InputError,

@@ -259,6 +259,36 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path, name, conten
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
+QUANTISED = {
+    f"{layer}.{part}": array
+    for layer, shape in (("00", (2, 1, 3, 3)), ("01", (3, 8)))
+    for part, array in {
+        "weight_q": np.ones(shape, np.uint8), "scale": np.float32(0.5), "zero": np.float32(1),
+        "bias": np.zeros(shape[0], np.float32),
+    }.items()
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"01.zero": None}, r"the archive has no 01\.zero, which its layer 01 needs: it is not whole, fetch it again"),
+        ({"00.scale": np.ones((5, 1, 1, 1), np.float32)}, r"layer 00 does not fit together: weights \(2, 1, 3, 3\), scale \(5, 1, 1, 1\), zero \(1,\), bias \(2,\)\. Scale and zero must spread over the weights, and the bias be a row"),
+        ({"01.bias": np.zeros((3, 1), np.float32)}, r"layer 01 does not fit together: .* bias \(3, 1\)\."),
+        ({"00.weight_q": np.array(["a"])}, r"w\.npz: the array 00\.weight_q is <U1, and weights are real numbers: leave it out of the file"),
+    ],
+    ids=["a part is missing", "too many scales", "a bias that is no row", "text"],
+)  # fmt: skip
+def test_an_archive_that_is_not_whole_is_told_by_its_layer(tmp_path, changed, text):
+    network = hubel.create("conv2x3 relu fc", 3, (1, 4, 4))
+    np.savez(tmp_path / "w.npz", **QUANTISED)
+    assert len(weights.load(network, tmp_path / "w.npz").loaded) == 4  # as it is, it fits
+    held = {name: array for name, array in (QUANTISED | changed).items() if array is not None}
+    np.savez(tmp_path / "w.npz", **held)
+    with pytest.raises(ArtifactError, match=text):
+        weights.load(network, tmp_path / "w.npz")
+
+
 def test_an_unknown_name_is_told_the_nearest():
     with pytest.raises(UnknownName, match=r"no weights or file named 'resnet19'\. Did you mean 'resnet18'\?"):
         weights.load(tiny(), "resnet19")

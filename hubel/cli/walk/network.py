@@ -180,8 +180,6 @@ def _place(node: Node, map_: int | None, at: str | None) -> tuple[tuple[int, ...
     from hubel.cli import show
     from hubel.cli.walk import numbers
 
-    if isinstance(node.value, tuple):
-        raise InputError(f"{node.name} gives several arrays; ask about a part of it")
     shape = node.value.shape[1:]
     maps = len(shape) == 3
     if map_ is not None and not maps:

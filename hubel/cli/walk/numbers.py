@@ -176,7 +176,10 @@ def _file(path: Path, option: str) -> Array:
     try:
         if path.suffix.lower() == ".csv":
             if path.stat().st_size > 32 * MOST:
-                raise InputError(f"{named} is larger than a walk can show: at most {MOST:,} numbers")
+                raise InputError(
+                    f"{option}: {named} has {path.stat().st_size:,} bytes, more than a walk can show: "
+                    f"at most {MOST:,} numbers"
+                )
             return _matrix(path.read_text("utf-8").strip(), named)[None, None]
         with path.open("rb") as file:
             size = path.stat().st_size
@@ -189,19 +192,23 @@ def _file(path: Path, option: str) -> Array:
             array = npy.read(file, size, f"{option}: {named}", InputError)
     except OSError as e:
         raise InputError(f"{option}: {named} cannot be read: {e.strerror or e}") from e
-    except (ValueError, UnicodeDecodeError, EOFError) as e:
-        if isinstance(e, InputError):
-            raise
+    except UnicodeDecodeError as e:
         raise InputError(
-            f"{option}: {named} holds no numbers that can be read ({printable(str(e))[:80]})"
+            f"{option}: {named} is no text in UTF-8 ({e.reason} at byte {e.start}): a .csv is rows of numbers, as 1,2,3"
         ) from e
     if array.dtype.kind not in "uifb" or not 1 <= array.ndim <= 4 or 0 in array.shape:
         raise InputError(
-            f"{option}: {named} must be an array of 1 to 4 axes, got {array.dtype} {array.shape}"
+            f"{option}: {named} must be an array of numbers with 1 to 4 axes, none of them empty, "
+            f"got {array.dtype} {array.shape}"
         )
     found = np.array(_bounded(array, named), np.float64)
     if not np.isfinite(found).all():
-        raise InputError(f"{option}: {named} has numbers that are not finite")
+        wrong = np.argwhere(~np.isfinite(found))
+        first = ",".join(map(str, wrong[0]))
+        raise InputError(
+            f"{option}: {named} has {some(len(wrong), 'number')} that {'is' if len(wrong) == 1 else 'are'} not finite, "
+            f"first at [{first}]: a walk needs finite ones"
+        )
     return found.reshape((1,) * (4 - found.ndim) + found.shape)
 
 

@@ -56,7 +56,10 @@ def node_of(opened: Opened, looked: Looked, layer: str) -> Node:
     """What stands for that layer on a tape."""
     name = step_of(layer, opened.steps)
     if name is None or opened.layer(layer).type == "Parameter":
-        raise InputError(f"{layer} is no step that computes: its numbers are weights, as training left them")
+        raise InputError(
+            f"{layer} is no step that computes: its numbers are weights, as training left them. "
+            "Ask about a layer that computes"
+        )
     if opened.small:
         return opened.replayed(looked).layers[name]
     known = {

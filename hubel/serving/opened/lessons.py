@@ -38,8 +38,9 @@ def answered(
         )
     if len(steps) > STEPS:
         raise InputError(f"a lesson has at most {STEPS} steps, got {len(steps)}")
-    if not all(np.isfinite(rate) and 0 < rate <= 100 for rate in steps):
-        raise InputError("a learning rate lies above 0 and up to 100")
+    for rate in steps:
+        if not 0 < rate <= 100:  # nor is NaN
+            raise InputError(f"a learning rate lies above 0 and up to 100, got {rate:g}")
     for name in maps:
         opened.layer(name)
     (true,) = classes_named(run, [label])

@@ -112,7 +112,8 @@ class Opened:
             if self.run.model.mirror:  # the answer is that of both pictures
                 logits = self.run.model(entered)
         given = zip(self.names, found, strict=True)
-        values = {name: value[0].float().contiguous().numpy() for name, value in given}
+        # A parameter that forward uses by itself is a row too, and not of what inference mode made.
+        values = {name: value[0].detach().float().contiguous().numpy() for name, value in given}
         return Looked(x, logits[0].float().numpy(), values)
 
 

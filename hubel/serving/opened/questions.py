@@ -83,7 +83,10 @@ def changed(
     """
     only_classes(opened.run)
     if opened.run.preprocess.kind != "picture":
-        raise InputError("attacks change the pixels of a picture; this network takes numbers")
+        raise InputError(
+            f"attacks change the pixels of a picture, and {opened.run.network.name} takes rows of numbers: "
+            "ask a network that takes pictures"
+        )
     answer = int(looked.logits.argmax())
     wanted = None if target is None else classes_named(opened.run, [target])[0]
     if wanted == answer:
