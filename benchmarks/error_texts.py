@@ -4,6 +4,7 @@
 
 The suite runs in this process, and each error notes the line that made it; what tests do in processes of their own is
 not seen, so the share is the least there is. A site counts as reached where its sentence was made, not merely passed.
+The errors of hubel/definitions/errors.py, a tree of its own, are counted with the others.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import pytest
 
 import hubel
 from hubel import errors
+from hubel.definitions import errors as of_definitions
 
 PACKAGE = Path(hubel.__file__).parent
+TREES = (errors.HubelError, of_definitions.DefinitionError)
 NAMES = {
     name
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, errors.HubelError)
+    for name, kind in [*vars(errors).items(), *vars(of_definitions).items()]
+    if isinstance(kind, type) and issubclass(kind, TREES)
 }
 
 
@@ -48,7 +51,11 @@ class Seen:
         self.known, self.count = known, Counter[str]()
 
     def pytest_configure(self) -> None:
-        made = errors.HubelError.__new__
+        for tree in TREES:
+            self.notes(tree)
+
+    def notes(self, tree: type[Exception]) -> None:
+        made = tree.__new__
 
         def noted(cls: type, *given: object, **named: object) -> object:
             frame: FrameType | None = sys._getframe(1)
@@ -61,7 +68,7 @@ class Seen:
                 frame = frame.f_back
             return made(cls, *given, **named)
 
-        errors.HubelError.__new__ = noted  # type: ignore[method-assign, assignment]
+        tree.__new__ = noted  # type: ignore[method-assign, assignment]
 
 
 def main() -> None:
@@ -77,8 +84,8 @@ def main() -> None:
     lines = [
         "## Errors that tests bring about",
         "",
-        f"Of {len(everywhere)} places that raise one of `hubel/errors.py`, the suite reaches **{len(reached)}** "
-        f"({share:.0%}) in its own process.",
+        f"Of {len(everywhere)} places that raise one of `hubel/errors.py` or of `hubel/definitions/errors.py`, "
+        f"the suite reaches **{len(reached)}** ({share:.0%}) in its own process.",
         "",
         document.footing(__file__, ("pytest",)),
     ]
