@@ -261,8 +261,8 @@ class Job:
         if self.source.kind == "picture":
             components = principal_components(looked_at(train.inputs)) if recipe.colour_pca else ()
             augment = Augment(
-                recipe.shift, recipe.rotate, recipe.scale, recipe.flip, recipe.crop, recipe.multiscale, recipe.cutout,
-                recipe.brightness, recipe.colour_pca, components,
+                recipe.shift, recipe.rotate, recipe.scale, recipe.flip, recipe.crop, recipe.multiscale, recipe.elastic,
+                recipe.cutout, recipe.brightness, recipe.colour_pca, components,
             )  # fmt: skip
         engine = self._engine(network, train.targets)
         self.trainer = Trainer(

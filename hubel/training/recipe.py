@@ -93,6 +93,7 @@ class Recipe:
     flip: bool = setting(False, AUGMENT, "mirror each picture left-right in every second epoch")
     crop: int = setting(0, AUGMENT, "mirror the edge outwards by so many pixels, cut the size at random")
     multiscale: float = setting(0.0, AUGMENT, "enlarge by up to this share, cut the size at random (VGG)")
+    elastic: float = setting(0.0, AUGMENT, "bend smoothly: deviation of the displacements, in pixels")
     cutout: int = setting(0, AUGMENT, "side of a square that is blanked, in pixels")
     brightness: float = setting(0.0, AUGMENT, "add up to this share of the full scale each way")
     colour_pca: float = setting(0.0, AUGMENT, "shift colours along their principal components (AlexNet: 0.1)")
@@ -120,7 +121,7 @@ class Recipe:
             raise InputError(f"freeze is none, backbone, or a count of layers from 1 on, got {self.freeze!r}")
         at_least = {
             "epochs": 0, "batch": 0, "seed": 0, "clip": 0, "patience": 0, "weight_decay": 0, "threads": 0, "lr": 0,
-            "shift": 0, "rotate": 0, "scale": 0, "crop": 0, "cutout": 0, "brightness": 0, "colour_pca": 0, "multiscale": 0,
+            "shift": 0, "rotate": 0, "scale": 0, "crop": 0, "cutout": 0, "brightness": 0, "colour_pca": 0, "multiscale": 0, "elastic": 0,
             "unfreeze_at": 0, "head_lr": 0, "bias_lr": 0, "adversarial_steps": 1,
         }  # fmt: skip
         for name, least in at_least.items():

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 # What suits weights that know something already: small steps, larger ones for the last layer.
 LEARNING: Mapping[str, Any] = {
-    "optimizer": "adamw", "lr": 3e-4, "head_lr": 10.0, "weight_decay": 0.05, "schedule": "cosine", "warmup": 0.1,
-    "batch": 32, "epochs": 10, "clip": 1.0, "ema": 0.0,
+    "optimizer": "adamw", "lr": 3e-4, "head_lr": 10.0, "bias_lr": 1.0, "weight_decay": 0.05, "schedule": "cosine",
+    "warmup": 0.1, "batch": 32, "epochs": 10, "clip": 1.0, "ema": 0.0,
 }  # fmt: skip
 # Where a front does not learn, pictures stay as they are, so that it need see each of them only once.
 PARTLY: Mapping[str, Any] = {
     **LEARNING, "epochs": 20, "rotate": 0.0, "scale": 0.0, "shift": 0.0, "flip": False, "crop": 0,
-    "multiscale": 0.0, "cutout": 0, "brightness": 0.0, "colour_pca": 0.0, "mirror": False,
+    "multiscale": 0.0, "elastic": 0.0, "cutout": 0, "brightness": 0.0, "colour_pca": 0.0, "mirror": False,
 }  # fmt: skip
 # The last layer alone: a convex problem, which bears large steps (other layers without norms die of them).
 HEAD: Mapping[str, Any] = {**PARTLY, "lr": 3e-3, "head_lr": 1.0, "epochs": 40}

@@ -29,7 +29,7 @@ def centre(x):
 
 ALL = [
     Augment(shift=3), Augment(flip=True), Augment(crop=2), Augment(rotate=20), Augment(scale=0.2), Augment(multiscale=0.3),
-    Augment(cutout=5), Augment(brightness=0.2), Augment(rotate=10, shift=2, scale=0.1, flip=True, cutout=3, brightness=0.1),
+    Augment(elastic=1.0), Augment(cutout=5), Augment(brightness=0.2), Augment(rotate=10, shift=2, scale=0.1, flip=True, cutout=3, brightness=0.1),
     Augment(colour_pca=0.1, components=((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0))),
 ]  # fmt: skip
 
@@ -118,6 +118,18 @@ def test_multiscale_only_enlarges_and_stays_inside():
     ramp = (torch.arange(30.0) / 29).expand(200, 1, 20, 30)
     step = Augment(multiscale=0.5)(ramp, (3,)).diff(dim=3)[:, 0, 10, 10:20].mean(1) * 29  # 1 / zoom
     assert step.max() < 1.01 and 0.66 < step.min() < 0.72
+
+
+def test_elastic_bends_by_pixels_of_its_own_axis():
+    # A ramp says where each pixel was read: on 15x29 the knots are 7 pixels apart, and (7, 14) is one of them.
+    for axis, size in ((2, 15), (3, 29)):
+        ramp = (torch.arange(float(size)) / 100).view([-1 if a == axis else 1 for a in range(4)]).expand(4000, 1, 15, 29)
+        moved = (Augment(elastic=0.8)(ramp, (3,)) - ramp)[:, 0] * 100  # pixels
+        assert moved[:, 7, 14].std() == pytest.approx(0.8, rel=0.05)  # n = 4,000: 1.1 % is one deviation
+        assert abs(moved[:, 7, 14].mean()) < 0.05
+        # Neighbours move together, the next knot for itself: correlations of 4,000 have a deviation of 0.016.
+        near, far = (torch.corrcoef(moved[:, 7, [14, 14 + d]].T)[0, 1] for d in (1, 7))
+        assert near > 0.9 and abs(far) < 0.08
 
 
 def test_cutout_blanks_a_square_with_the_mean():
