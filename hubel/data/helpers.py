@@ -50,7 +50,7 @@ class Helper:
             path=sys.path
         )  # as this one finds its modules, and nothing from the folder it runs in
         self.process = subprocess.Popen(  # noqa: S603 - this Python, and this program
-            [sys.executable, "-P", "-c", begin, json.dumps(order)],
+            [sys.executable, "-c", begin, json.dumps(order)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
