@@ -137,6 +137,15 @@ def new_folder(out: str | Path | None, name: str, root: str | Path = "runs") -> 
     raise InputError(f"{root} is full of runs named {name}: name one with --out")
 
 
+def must_have_a_folder(file: str | Path) -> None:
+    """Raises InputError where the folder that a file is to lie in is not there: to be asked before long work."""
+    folder = Path(file).parent
+    if not folder.is_dir():
+        raise InputError(
+            f"the folder {folder} for {Path(file).name} does not exist: make it first, or name another place"
+        )
+
+
 def must_be_free(out: str | Path | None) -> None:
     """Raises InputError where no new folder can be: to be asked before long work, whose result would be lost."""
     if out is None:

@@ -270,7 +270,8 @@ class Run(Answering):
         source = open_source(place, task=self.task)
         if source.kind != self.preprocess.kind:
             raise InputError(
-                f"{source.name} holds {source.kind}s, but the run {self.path} was trained on {self.preprocess.kind}s"
+                f"{source.name} holds {source.kind}s, but the run {self.path} was trained on {self.preprocess.kind}s: "
+                "name data of that kind"
             )
         return Dataset(
             source, self.preprocess, seed=self.seed, val=self.data.get("val_share"), progress=progress

@@ -231,5 +231,5 @@ def check_reach(network: nn.Module, where: Path | str) -> None:
             if any(p > s + SPARE for p, s in zip(layer.padding, seen, strict=True)) or max(seen) > SIDE:
                 raise ArtifactError(
                     f"{where} is damaged: its layer {name} pads by {tuple(layer.padding)} around a kernel that sees "
-                    f"{seen[0] + 1} × {seen[1] + 1}"
+                    f"{seen[0] + 1} × {seen[1] + 1}. Take the file from where it came once more"
                 )

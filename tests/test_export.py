@@ -19,10 +19,10 @@ from torch.nn import functional as F
 import hubel
 from hubel import zoo
 from hubel.data import Preprocess
-from hubel.errors import ArtifactError, InputError
+from hubel.errors import ArtifactError, InputError, MissingExtra
 from hubel.export import NEWEST, OPSET, differences, export, written
 from hubel.onnx import rules
-from hubel.onnx.model import load, opened
+from hubel.onnx.model import CARD, load, opened
 from hubel.onnx.writer import graph_of
 from hubel.run import Card, Network, Run
 
@@ -411,3 +411,35 @@ def test_files_of_others_and_damaged_ones_are_refused(digits, tmp_path):
         InputError, match=r"is an ONNX file, which only answers .* name the run that it was exported from"
     ):
         hubel.load(tmp_path / "other.onnx")
+
+
+def with_card(content: bytes, **changes: object) -> bytes:
+    """The same file with other values in its card."""
+    model = onnx.load_from_string(content)
+    (card,) = [prop for prop in model.metadata_props if prop.key == CARD]
+    told = json.loads(card.value)
+    told["preprocess"] |= changes.pop("preprocess", {})
+    card.value = json.dumps(told | changes)
+    return model.SerializeToString()
+
+
+def test_a_card_that_is_not_of_its_file_is_damage(digits):
+    content, path = written(digits), Path("x.onnx")
+    with pytest.raises(
+        ArtifactError,
+        match=r"^x\.onnx is damaged: it takes \(1, 8, 8\), where its card says \(1, 9, 7\)\. Export the run again$",
+    ):
+        opened(with_card(content, preprocess={"shape": [1, 9, 7]}), path)
+    model = opened(with_card(content, outputs=9, classes=list("abcdefghi")), path)
+    with pytest.raises(
+        ArtifactError,
+        match=r"^x\.onnx is damaged: it answers 3 items with \(3, 10\), where its card says \(3, 9\)\. Export the run",
+    ):
+        model.logits(np.zeros((3, 1, 8, 8), np.uint8))
+
+
+def test_checking_a_file_names_the_extra_too(digits, monkeypatch):
+    content = written(digits)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingExtra, match=r'answering by an ONNX file needs onnx, .*"\.\[onnx\]"'):
+        opened(content, Path("x.onnx"))

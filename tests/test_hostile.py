@@ -27,6 +27,7 @@ import hubel
 from hubel.data import npy, open_source, pickles, read_picture
 from hubel.data.tar import Tape, entries
 from hubel.errors import ArtifactError, DataError, HubelError, TooManyPixels
+from hubel.stored import check_reach
 
 PACKAGE = Path(hubel.__file__).parent
 TARGETS = {target.name: target for target in hostile.targets()}
@@ -334,6 +335,19 @@ def test_a_network_beyond_its_weights_is_not_built(tmp_path):
     ):
         hubel.load(tmp_path)
     assert isinstance(torch.nn.Linear(3, 30_000), torch.nn.Module)  # the guard is gone again
+
+
+def test_a_layer_that_pads_without_end_is_not_run():
+    """18 weights, but a picture of 8 × 8 would become two maps of 8 + 2 · 1500 - 2 = 3,006 on each side."""
+    import torch
+
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=1500))
+    with pytest.raises(
+        ArtifactError,
+        match=r"^m is damaged: its layer 0 pads by \(1500, 1500\) around a kernel that sees 3 × 3\. Take the file from",
+    ):
+        check_reach(network, "m")
+    assert check_reach(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=66)), "m") is None
 
 
 @pytest.mark.parametrize(

@@ -56,11 +56,13 @@ def compare(
 
 
 def _form(out: str | None) -> str:
+    from hubel.files import must_have_a_folder
+
     form = Path(out).suffix.lower().lstrip(".") if out is not None else FORMS[0]
     if form not in FORMS:
         raise InputError(f"--out writes .svg, .png or .html by the file's ending, got {out!r}")
-    if out is not None and not Path(out).parent.is_dir():
-        raise InputError(f"the folder {Path(out).parent} for {Path(out).name} does not exist")
+    if out is not None:
+        must_have_a_folder(out)
     return form
 
 

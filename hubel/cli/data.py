@@ -176,10 +176,9 @@ def _task(task: str | None) -> str | None:
 
 def _write_sheet(source: Source, out: Path, seed: int) -> None:
     from hubel.data.sheet import contact_sheet
-    from hubel.files import write_atomically
+    from hubel.files import must_have_a_folder, write_atomically
 
-    if not out.parent.is_dir():
-        raise InputError(f"the folder {out.parent} for {out.name} does not exist")
+    must_have_a_folder(out)
     write_atomically(out, contact_sheet(source, seed=seed))
 
 

@@ -87,7 +87,7 @@ def _classify(
         _print(rows, examples)
         left_out.tell(problems)
     if not rows:
-        raise InputError("nothing could be read, so there is no answer")
+        raise InputError(left_out.NOTHING)
 
 
 def _print(rows: list[dict[str, Any]], examples: dict[str, int]) -> None:

@@ -20,7 +20,9 @@ def launch(
     from hubel.training import launching
 
     if processes < 1 or restarts < 0:
-        raise InputError(f"there is no launching {processes} processes with {restarts} restarts")
+        raise InputError(
+            f"--processes must be at least 1 and --restarts at least 0, got {processes} and {restarts}"
+        )
     if command[0] != "train":
         raise InputError(
             f"what several processes do together is train, not {command[0]}: hubel launch -n 2 train DATA"

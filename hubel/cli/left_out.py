@@ -8,6 +8,8 @@ from dataclasses import asdict
 from hubel.data.records import Problem
 from hubel.errors import HubelError
 
+NOTHING = "nothing could be read, so there is no answer: name other items"  # each is named beside it, with its reason
+
 
 def problem(item: str, error: HubelError) -> Problem:
     """What is wrong with an item. Errors begin with its name, which is not said twice: 'it is no picture'."""

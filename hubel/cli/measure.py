@@ -100,9 +100,9 @@ def _read(out: str | None) -> str:
     if out is None:
         return ""
     from hubel.evaluation.measured import updated
+    from hubel.files import must_have_a_folder
 
-    if not Path(out).parent.is_dir():
-        raise InputError(f"the folder {Path(out).parent} for {Path(out).name} does not exist")
+    must_have_a_folder(out)
     text = Path(out).read_text("utf-8") if Path(out).is_file() else ""
     updated(text, ())
     return text

@@ -64,7 +64,7 @@ def predict(
             show.say(f"features {written['file']}: {features}, {show.shape(written['shape'])}")
         left_out.tell(problems)
     if not said.items:
-        raise InputError("nothing could be read, so there is no answer")
+        raise InputError(left_out.NOTHING)
 
 
 def _are_shards(name: str) -> bool:
@@ -99,7 +99,7 @@ def _streamed(said: _Answers, files: list[str], top: int, json_: bool) -> None:
                 said.forget()
                 bar.advance(stop, len(source))
     if not answered:
-        raise InputError("nothing could be read, so there is no answer")
+        raise InputError(left_out.NOTHING)
 
 
 def _lines(answers: list[Prediction], top: int) -> Iterator[str]:
@@ -238,7 +238,10 @@ def _rows(files: list[str]) -> Iterator[tuple[str, Any]]:
         try:
             text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
         except OSError as e:
-            raise InputError(f"{name} cannot be read: {e.strerror}") from e
+            raise InputError(
+                f"{name} cannot be read: {e.strerror}. This run answers for rows of numbers: name a file of them, or - "
+                "for standard input"
+            ) from e
         except UnicodeDecodeError as e:
             raise InputError(f"{name} is not text, but this run answers for rows of numbers") from e
         for number, line in enumerate(text.splitlines(), 1):

@@ -178,7 +178,9 @@ def picture(found: Comparison, form: str) -> bytes:
 
     drawn = charts(found.sides)
     if not drawn:
-        raise InputError("none of these runs has a validation loss, so there are no curves to draw")
+        raise InputError(
+            "none of these runs has a validation loss, so there are no curves to draw: leave --out out"
+        )
     style: dict[Any, Any] = {
         "font.family": "sans-serif",
         "font.size": 11,

@@ -83,6 +83,8 @@ def opened(
     if part not in PARTS:
         raise InputError(f"no part named {part!r}: it is one of {', '.join(PARTS)}")
     dataset = run.dataset(data, progress=progress)
+    if not len(dataset.source):
+        raise DataError(f"{dataset.source.name} has no item to evaluate on: name data that has")
     own = data is None or dataset.source.location == run.data.get("location")
     if not own and part == "test" and "test" not in dataset.source.parts:
         whole = replace(dataset.source, shared=True)  # every item in every part
@@ -120,11 +122,9 @@ def folder_name(source: Source, own: bool, part: str) -> str:
 
 
 def _part(dataset: Dataset, wanted: str) -> tuple[str, Split]:
-    for part in dict.fromkeys((wanted, "val", "train")):
-        split = getattr(dataset, part)
-        if split is not None and len(split):
-            return part, split
-    raise DataError(f"{dataset.source.name} has no item to evaluate on")
+    """The part that is wanted, or the next best that has items: (its name, its items)."""
+    part = next((name for name in (wanted, "val") if len(dataset.part(name))), "train")
+    return part, dataset.part(part)
 
 
 def logits_of(run: Run, split: Split, progress: Progress | None = None) -> Iterator[np.ndarray]:
@@ -142,7 +142,9 @@ def _shifted(progress: Progress | None, start: int, total: int) -> Progress | No
 def _targets(run: Run, split: Split) -> np.ndarray:
     targets = np.asarray(split.targets, dtype=np.float32).reshape(len(split), -1)
     if targets.shape[1] != run.card.outputs:
-        raise InputError(f"the data has {targets.shape[1]} targets an item, the run gives {run.card.outputs}")
+        raise InputError(
+            f"the data has {targets.shape[1]} targets an item, the run gives {run.card.outputs}: name data with as many"
+        )
     return targets
 
 

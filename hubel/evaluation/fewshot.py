@@ -73,7 +73,9 @@ def labelled(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Units of every item of a place, whatever part it is in, and its labels. -> (N, D), (N,)"""
     if source.task != "classify":
-        raise InputError(f"{source.name} holds numbers to be found, but classes are wanted")
+        raise InputError(
+            f"{source.name} holds numbers to be found, but classes are wanted: name a place of them"
+        )
     split = run.dataset(replace(source, shared=True)).train
     return units(run.features(split.inputs, layer, progress=progress)), split.targets
 

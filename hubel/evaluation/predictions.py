@@ -122,7 +122,9 @@ class Predictions:
 
     def _rows(self) -> Iterable[list[str]]:
         if "" in self.classes:
-            raise InputError("a class with an empty name cannot be told from an unknown one")
+            raise InputError(
+                f"class {list(self.classes).index('')} has an empty name, as unknown ones have: give it another"
+            )
         names = self.classes
         # float32 as text is the shortest that reads back to the same bits.
         p, loss = self.p.astype(str), self.loss.astype(str)
@@ -151,7 +153,7 @@ class Predictions:
             except KeyError as e:
                 raise ArtifactError(f"{path}, line {line}: the run has no class {e.args[0]!r}") from None
             except ValueError as e:
-                raise ArtifactError(f"{path}, line {line}: {e}") from None
+                raise ArtifactError(f"{path}, line {line}: {e}. `hubel evaluate` writes it anew") from None
         best = np.array(top, dtype=np.int64).reshape(-1, k)
         probabilities = _read_probabilities(folder / NPY, (len(items), len(classes)))
         if probabilities is None:
@@ -216,7 +218,7 @@ class Values:
                 items.append(fields[0])
                 numbers.append([float(field) for field in fields[1:]])
             except ValueError as e:
-                raise ArtifactError(f"{path}, line {line}: {e}") from None
+                raise ArtifactError(f"{path}, line {line}: {e}. `hubel evaluate` writes it anew") from None
         both = np.array(numbers, dtype=np.float32).reshape(-1, 2 * columns + 1)
         return Values(tuple(items), both[:, :columns], both[:, columns:-1])
 
@@ -230,7 +232,9 @@ def _share(text: str) -> float:
 
 def _check(z: np.ndarray, items: Sequence[str], classes: int) -> None:
     if z.ndim != 2 or z.shape[1] != classes:
-        raise InputError(f"the network gives {z.shape} logits, but there are {classes} classes")
+        raise InputError(
+            f"the network gives logits {z.shape}, but ({len(items)}, {classes}) are wanted, one for each class"
+        )
     broken = np.flatnonzero(~np.isfinite(z).all(1))
     if len(broken):
         raise ArtifactError(
@@ -294,7 +298,7 @@ def _read_probabilities(path: Path, shape: tuple[int, int]) -> np.ndarray | None
         with path.open("rb") as file:
             probabilities = npy.read(file, path.stat().st_size, str(path), ArtifactError)
     except OSError as e:
-        raise ArtifactError(f"cannot read {path}: {e.strerror}") from None
+        raise ArtifactError(f"cannot read {path}: {e.strerror}. `hubel evaluate` writes it anew") from None
     if probabilities.shape != shape or probabilities.dtype != np.float32:
         raise ArtifactError(
             f"{path} holds {probabilities.shape} {probabilities.dtype}, but {CSV} says {shape} float32"

@@ -40,7 +40,7 @@ class OnnxModel(Answering):
             if answer.shape != (len(chunk), self.card.outputs):
                 raise ArtifactError(
                     f"{self.path} is damaged: it answers {len(chunk)} items with {answer.shape}, where its card says "
-                    f"{(len(chunk), self.card.outputs)}"
+                    f"{(len(chunk), self.card.outputs)}. Export the run again"
                 )
             found[start : start + step] = answer
             if progress:
@@ -95,7 +95,8 @@ def opened(content: bytes, path: Path, threads: int = 0, *, blocked: bool = True
     takes = session.get_inputs()[0].shape[1:]
     if list(takes) != list(card.preprocess.shape):
         raise ArtifactError(
-            f"{path} is damaged: it takes {takes}, where its card says {card.preprocess.shape}"
+            f"{path} is damaged: it takes {tuple(takes)}, where its card says {card.preprocess.shape}. "
+            "Export the run again"
         )
     return OnnxModel(path, card, session, _versions(told.get(VERSIONS, "{}")))
 

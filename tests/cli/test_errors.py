@@ -47,6 +47,25 @@ WRONG = {
     "verify conv2 lenet5": (2, "no operation or network named 'conv2'. Did you mean 'conv2d'?"),
     "verify lenet5 --no-networks": (2, "no operation named 'lenet5'. "),
     "measure mnits": (2, "no measurement named 'mnits'. Did you mean 'mnist'?"),
+    "train points --network mlp --input 8x8": (
+        2,
+        "--input gives the size of pictures, but points holds vectors of 2 numbers: leave it out",
+    ),
+    "train points --network mlp --with-feedback kept": (
+        2,
+        "feedback is pictures with their class, but points holds vectors to classify: leave --with-feedback out",
+    ),
+    "launch -n 0 train digits": (2, "--processes must be at least 1 and --restarts at least 0, got 0 and 0"),
+    "launch evaluate x": (2, "is train, not evaluate: hubel launch -n 2 train DATA"),
+    "launch --restarts 1 train digits": (
+        2,
+        "--restarts goes on from what was saved in the run: say which with --out RUN",
+    ),
+    "measure digits -o no/such.md": (
+        2,
+        "the folder no for such.md does not exist: make it first, or name another",
+    ),
+    "fewshot run data --top 0 x.png": (2, "--top must be at least 1, got 0"),
     "measure digits --seeds 0": (2, "--seeds must be at least 1, got 0"),
 }
 

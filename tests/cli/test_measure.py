@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from hubel.errors import ArtifactError, InputError
+from hubel.errors import ArtifactError, HubelError, InputError, StoppedEarly
 from hubel.evaluation import measurements
 from hubel.evaluation.measured import BEGIN, COLUMNS, END, START, updated
 from hubel.evaluation.measurements import GB, MEASUREMENTS, Measurement, Sample, measure, process
@@ -189,3 +189,18 @@ def test_a_process_that_fails_is_quoted():
         InputError, match=r"`hubel train mnits` ended with exit code 2: no data set named 'mnits'"
     ):
         process(["train", "mnits"])
+
+
+def test_a_process_that_prints_no_json_is_a_bug_of_ours():
+    with pytest.raises(HubelError, match=r"^`hubel --version` printed no JSON \(Expecting value: .*\)$"):
+        process(["--version"])
+
+
+def test_asked_to_end_it_says_what_is_kept():
+    before = signal.getsignal(signal.SIGTERM)
+    with (
+        pytest.raises(StoppedEarly, match=r"\(SIGTERM\) while measuring; rows that were done are written$"),
+        measurements.terminable(),
+    ):
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before

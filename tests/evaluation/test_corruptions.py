@@ -173,3 +173,5 @@ def test_rows_of_numbers_cannot_be_spoilt(make_run, make_source):
     run = make_run(("a", "b"), (4,))
     with pytest.raises(InputError, match=r"--corruptions spoils pictures .* was trained to classify vectors"):
         measure(run, make_source(np.zeros((4, 4), np.float32), np.array([0, 1, 0, 1]), ("a", "b")))
+    with pytest.raises(InputError, match=r"^--seed begins at 0, got -1$"):
+        measure(make_run(("a", "b")), seed=-1)

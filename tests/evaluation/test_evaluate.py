@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hubel.errors import InputError
+from hubel.errors import ArtifactError, DataError, InputError
 from hubel.evaluation.evaluate import evaluate, folder_name, match_classes, read_predictions
 from hubel.evaluation.scores import Classification, Regression
 
@@ -148,3 +148,35 @@ def test_a_regression_is_measured_in_its_own_terms(make_run, make_source):
     assert found.r2 == pytest.approx(1 - 30 / ((targets - targets.mean()) ** 2).sum(), rel=1e-5)
     assert read_predictions(run).answers == pytest.approx(10 * inputs[:, :1], rel=1e-6)
     assert "R²" in found.report.read_text()
+
+
+def test_data_of_another_kind_is_refused(make_run, make_source):
+    rows = make_source(np.zeros((4, 3), np.float32), np.array([0, 1, 0, 1]), ("ant", "bee"), name="rows")
+    with pytest.raises(
+        InputError,
+        match=r"rows holds vectors, but the run .*run was trained on pictures: name data of that kind$",
+    ):
+        evaluate(make_run(("ant", "bee")), rows)
+
+
+@pytest.mark.parametrize("location", ["mine", "another"])
+def test_data_without_items_are_told(make_run, make_source, location):
+    none = make_source(
+        np.zeros((0, 1, 6, 5), np.uint8), np.zeros(0, int), NAMES, name="none", location=location
+    )
+    with pytest.raises(DataError, match=r"^none has no item to evaluate on: name data that has$"):
+        evaluate(make_run(NAMES), none)
+
+
+def test_as_many_targets_as_the_run_gives_are_wanted(make_run, make_source):
+    run = make_run((), (3,), task="regress", outputs=1)
+    source = make_source(np.zeros((4, 3), np.float32), np.zeros((4, 2), np.float32), (), task="regress")
+    with pytest.raises(InputError, match=r"has 2 targets an item, the run gives 1: name data with as many$"):
+        evaluate(run, source)
+
+
+def test_an_evaluation_that_was_not_made_names_the_command(make_run):
+    with pytest.raises(
+        ArtifactError, match=r"run/evaluations/others is not there: `hubel evaluate` writes it$"
+    ):
+        read_predictions(make_run(NAMES), "others")

@@ -82,3 +82,12 @@ def test_every_item_of_a_place_is_looked_at_by_the_layer_before_the_head(tmp_pat
     assert np.linalg.norm(found, axis=1).max() == pytest.approx(1)
     own, _ = labelled(run, open_source("digits"), "layers.3")
     assert own.shape == (1797, 10)
+
+
+def test_numbers_to_be_found_are_no_classes(tmp_path):
+    run = hubel.train("points", network="mlp", epochs=0, out=tmp_path / "run")
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{n},1,{n / 7}\n" for n in range(9)))
+    with pytest.raises(
+        InputError, match=r"^t holds numbers to be found, but classes are wanted: name a place of them$"
+    ):
+        labelled(run, open_source(tmp_path / "t.csv"))

@@ -1,6 +1,7 @@
 """predictions.csv says what the network answered, reads back to the same bits; damage is noticed."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,6 +130,62 @@ def test_a_damaged_table_is_named_with_its_line(tmp_path, damage, message):
         csv.writer(out).writerows(damage(rows))
     with pytest.raises(ArtifactError, match=message):
         Predictions.load(tmp_path, names)
+
+
+def test_tables_of_two_evaluations_are_told_apart(tmp_path):
+    """Equal in everything but the numbers: killed between the two writes, or copied together."""
+
+    def saved(seed):
+        z = np.random.default_rng(seed).standard_normal((6, 4))
+        Predictions.from_logits(list("abcdef"), np.zeros(6, dtype=int), z, list("klmn")).save(tmp_path)
+        return (tmp_path / "probabilities.npy").read_bytes()
+
+    others = saved(1)
+    saved(0)
+    (tmp_path / "probabilities.npy").write_bytes(others)
+    with pytest.raises(
+        ArtifactError,
+        match=r"probabilities\.npy and predictions\.csv are not of one evaluation: `hubel evaluate` writes both anew$",
+    ):
+        Predictions.load(tmp_path, list("klmn"))
+
+
+def test_a_table_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
+    Predictions.from_logits(["a"], np.array([0]), np.zeros((1, 2)), ["k", "l"]).save(tmp_path)
+    ours = Path.open
+
+    def locked(path, *how, **more):
+        if path.name == "probabilities.npy":
+            raise PermissionError(13, "Permission denied", str(path))
+        return ours(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", locked)
+    with pytest.raises(
+        ArtifactError,
+        match=r"cannot read .*probabilities\.npy: Permission denied\. `hubel evaluate` writes it anew$",
+    ):
+        Predictions.load(tmp_path, ["k", "l"])
+
+
+def test_a_damaged_number_of_a_regression_is_named_with_its_line(tmp_path):
+    Values(("a", "b"), np.zeros((2, 1), np.float32), np.zeros((2, 1), np.float32)).save(tmp_path)
+    file = tmp_path / "predictions.csv"
+    file.write_text(file.read_text().replace("b,0.0,", "b,0.x,"))
+    with pytest.raises(
+        ArtifactError,
+        match=r"line 3: could not convert string to float: '0\.x'\. `hubel evaluate` writes it anew$",
+    ):
+        Values.load(tmp_path, 1)
+
+
+def test_logits_and_names_that_do_not_fit_are_told():
+    with pytest.raises(
+        InputError, match=r"gives logits \(2, 3\), but \(2, 4\) are wanted, one for each class"
+    ):
+        Predictions.from_logits(["a", "b"], np.zeros(2, dtype=int), np.zeros((2, 3)), list("klmn"))
+    made = Predictions.from_logits(["a"], np.array([0]), np.zeros((1, 2)), ["k", ""])
+    with pytest.raises(InputError, match=r"class 1 has an empty name, as unknown ones have: give it another"):
+        made.files()
 
 
 def test_a_table_that_ends_in_the_middle_of_a_name_is_noticed(tmp_path):

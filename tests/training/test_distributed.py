@@ -18,7 +18,7 @@ from torch import nn
 
 import hubel
 from hubel.data.augment import Augment
-from hubel.errors import InputError
+from hubel.errors import InputError, StoppedEarly
 from hubel.training import launching, prepare
 from hubel.training.distributed import ALONE, Ranks, told_ranks
 from hubel.training.shared_memory import SharedMean
@@ -236,7 +236,7 @@ def test_with_restarts_they_begin_again_where_they_were(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-n", "0", "train", "digits"], "no launching 0 processes"),
+        (["-n", "0", "train", "digits"], "--processes must be at least 1"),
         (["evaluate", "x"], "is train, not evaluate"),
         (["--restarts", "1", "train", "digits"], "--out RUN"),
         (["--restarts", "1", "train", "--resume", "nothing"], "no run at nothing"),
@@ -249,6 +249,30 @@ def test_what_cannot_be_launched_is_told_once(words, said, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
     assert done.stderr.count(said) == 1
+
+
+def test_one_who_has_lost_another_says_so(monkeypatch):
+    def gone(*_):
+        raise RuntimeError("[gloo/pair.cc:548] Connection closed by peer [10.0.0.2]:1234\nand more")
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", gone)
+    with pytest.raises(
+        StoppedEarly,
+        match=r"^process 1 of 2 has lost one of the others: .* closed by peer \[10\.0\.0\.2\]:1234\. What was saved can "
+        "be gone on with: --resume$",
+    ):
+        Ranks(1, 2).total(torch.ones(2))
+
+
+def test_the_numpy_engine_is_one_process(monkeypatch, tmp_path):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    job = prepare("digits", network="mlp", engine="numpy", epochs=1, out=tmp_path / "run")
+    with pytest.raises(
+        InputError, match=r"^--engine numpy computes in one process: leave `hubel launch` or --engine out$"
+    ):
+        job.begin()
+    job.abandon()
 
 
 def test_sums_are_those_of_one_process_where_it_is_alone():

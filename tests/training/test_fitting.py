@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from faults import bytes_below, command
 
 import hubel as h
 from hubel.errors import OutOfMemory
+from hubel.training.distributed import Ranks
+from hubel.training.fitting import fitting
+from hubel.training.recipe import Recipe
 from hubel.training.torch_engine import TorchEngine
 
 TOO_MUCH = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 984064000 bytes."
@@ -152,3 +156,11 @@ def test_the_command_line_exits_with_2(tmp_path, memory, monkeypatch):
     said = command("train", "digits", "--network", "mlp", "--epochs", "1", "--batch", "64", "--out", "run")
     assert said.code == 2 and said.err.splitlines()[-1].endswith("one of 16 does: say --batch 16")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_of_several_processes_names_its_share():
+    """It cannot try smaller ones: the others wait for its share of this one."""
+    trainer = SimpleNamespace(ranks=Ranks(1, 3), recipe=Recipe(batch=4096))
+    said = r"^the share of process 1 in a batch of 4,096 items does not fit in its memory: say a smaller --batch, or"
+    with pytest.raises(OutOfMemory, match=said), fitting(trainer):
+        raise MemoryError

@@ -76,6 +76,9 @@ def test_a_recipe_comes_from_a_file_flat_or_as_in_a_run(tmp_path):
     (tmp_path / "bad.toml").write_text("epochs = = 3")
     with pytest.raises(InputError, match=r"bad.toml is not TOML"):
         read_recipe(tmp_path / "bad.toml")
+    (tmp_path / "bad.toml").write_text("recipe = 3")
+    with pytest.raises(InputError, match=r"bad.toml: its recipe is 3, and should be a table of settings"):
+        read_recipe(tmp_path / "bad.toml")
     with pytest.raises(InputError, match=r"missing.toml cannot be read: No such file"):
         read_recipe(tmp_path / "missing.toml")
 

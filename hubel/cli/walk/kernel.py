@@ -130,11 +130,12 @@ def _kernel(name: str) -> tuple[str, Array]:
 
 
 def _target(picture: Path, label: str, out: Path | None) -> Path:
+    from hubel.files import must_have_a_folder
+
     target = picture.with_name(f"{picture.stem}-{label}.png") if out is None else out
     if target.suffix.lower() != ".png":
         raise InputError(f"--out writes a PNG, got {target.name!r}")
-    if not target.parent.is_dir():
-        raise InputError(f"the folder {target.parent} for {target.name} does not exist")
+    must_have_a_folder(target)
     if target.exists() and (out is None or target.samefile(picture)):
         raise InputError(f"{target} is there already; name another file with --out")
     return target
