@@ -121,7 +121,7 @@ def test_single_precision_stays_single_both_ways(operation, arrays, settings):
     ],
 )  # fmt: skip
 def test_a_vector_that_does_not_fit_is_refused_in_every_place(call, error):
-    with pytest.raises(error):
+    with pytest.raises(error, match=r"\(5,\)"):
         call(np.ones(5))
 
 

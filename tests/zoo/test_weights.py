@@ -216,7 +216,7 @@ def test_nothing_in_a_file_is_executed(tmp_path, capsys):
     with pytest.raises(ArtifactError, match="holds more than tensors, or is damaged: it is not opened"):
         weights.load(tiny(), tmp_path / "w.pth")
     (tmp_path / "v.pth").write_bytes(pickle.dumps(Bad()))
-    with pytest.raises(ArtifactError):
+    with pytest.raises(ArtifactError, match=r"v\.pth is not a PyTorch file that can be read"):
         weights.load(tiny(), tmp_path / "v.pth")
     np.savez(tmp_path / "w.npz", w=np.array([Bad()], object))
     with pytest.raises(ArtifactError, match="w holds Python objects, which only a pickle can restore"):
