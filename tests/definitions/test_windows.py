@@ -122,7 +122,9 @@ def test_windows_that_cannot_be_say_why(settings, text):
 
 
 def test_what_does_not_fit_is_a_matter_of_shape():
-    with pytest.raises(ShapeError, match="test: along H a window of 8 does not fit into 7 cells with padding"):
+    with pytest.raises(
+        ShapeError, match="test: along H a window of 8 does not fit into 7 cells with padding"
+    ):
         grid("test", (7, 6), 8)
     assert grid("test", (7, 6), (7, 6)).out == (1, 1)
     assert issubclass(ShapeError, DefinitionError) and issubclass(DefinitionError, ValueError)
