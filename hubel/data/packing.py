@@ -76,7 +76,7 @@ def pack(
             f"shards hold pictures with classes, but {source.name} holds {source.kind}s to {source.task}"
         )
     if shard_size < BLOCK:
-        raise InputError(f"--shard-size must be at least {BLOCK} bytes, got {shard_size:,}")
+        raise InputError(f"--shard-size is at least {BLOCK} bytes, got {shard_size:,}")
     folder = Path(folder)
     must_be_free(folder)
     fresh = not folder.exists()

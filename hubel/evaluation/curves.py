@@ -179,7 +179,8 @@ def picture(found: Comparison, form: str) -> bytes:
     drawn = charts(found.sides)
     if not drawn:
         raise InputError(
-            "none of these runs has a validation loss, so there are no curves to draw: leave --out out"
+            "none of these runs has a validation loss or accuracy, so there are no curves to draw: leave --out out, or "
+            "name an .html, which holds the tables"
         )
     style: dict[Any, Any] = {
         "font.family": "sans-serif",

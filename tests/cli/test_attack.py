@@ -143,6 +143,10 @@ def test_the_seed_decides(cli, run):
         (["--items", "0", "--eps", "0.1,0.2"], "--eps takes several sizes for data only"),
         (["-m", "targeted"], "name both or neither"),
         (["-m", "targeted", "--target", "ten"], "no class named 'ten'"),
+        (
+            ["-m", "deepfool", "--eps=-1"],
+            "--eps of deepfool takes lengths of the whole change from 0, as 0.5,1,2, got -1",
+        ),
         (["--items", "9999"], "the test part has 359 items"),
         (["--limit", "-1"], "--limit and --seed begin at 0, got -1 and 0"),
         (["nowhere"], "no data set named 'nowhere'"),

@@ -115,7 +115,10 @@ def test_what_cannot_be_compared(cli, trained):
     assert "two runs or more, got 1" in cli("compare", trained["a"]).err
     said = cli("compare", trained["a"], trained["b"], f"{trained['a']}/")
     assert said.code == 2 and "is named twice" in said.err
-    assert cli("compare", trained["a"], trained["b"], "-o", "x.pdf").code == 2
+    said = cli("compare", trained["a"], trained["b"], "-o", "x.pdf")
+    assert said.code == 2 and "--out writes .svg, .png or .html by the file's ending, got 'x.pdf'" in said.err
+    said = cli("compare", trained["a"], trained["b"], "-o", "no/such.svg")
+    assert said.code == 2 and "the folder no for such.svg does not exist: make it first" in said.err
     assert cli("compare", trained["a"], trained["a"].parent / "nobody").code == 2
 
 
@@ -190,6 +193,19 @@ def test_the_picture_is_written_and_is_the_same_again(cli, trained, tmp_path, fo
     assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
+
+
+def test_without_a_validation_part_there_is_no_picture_but_a_page(cli, trained, tmp_path):
+    runs = [shutil.copytree(trained[name], tmp_path / name) for name in "ab"]
+    for run in runs:
+        rows = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+        none = {"val_loss": None, "val_accuracy": None}
+        (run / "history.jsonl").write_text("".join(json.dumps(row | none) + "\n" for row in rows))
+    said = cli("compare", *runs, "-o", tmp_path / "x.svg")
+    assert said.code == 2 and "none of these runs has a validation loss or accuracy, so there are" in said.err
+    assert "leave --out out, or name an .html" in said.err and not (tmp_path / "x.svg").exists()
+    assert cli("compare", *runs, "-o", tmp_path / "x.html").code == 0
+    assert "<svg" not in (tmp_path / "x.html").read_text()
 
 
 def test_a_name_cannot_escape_into_the_page(cli, trained, tmp_path):

@@ -183,6 +183,16 @@ def test_the_sheet_has_a_row_per_class_and_a_cell_per_picture(cli, place, tmp_pa
     assert not near(sheet, (0, 255, 0)).any()  # nothing of the test part
 
 
+def test_there_is_no_sheet_of_a_test_part(cli, tmp_path):
+    tree(tmp_path / "zoo", {f"test/{name}": content for name, content in zoo("ant", "bee").items()})
+    said = cli("data", tmp_path / "zoo", "-o", tmp_path / "sheet.png")
+    assert (
+        said.code == 2
+        and "zoo has no train part, and a contact sheet shows nothing of the others" in said.err
+    )
+    assert "name data to train on" in said.err and not (tmp_path / "sheet.png").exists()
+
+
 def test_a_pixel_becomes_a_square(tmp_path):
     checks = np.indices((8, 8)).sum(0) % 2 * 255
     files = {f"{name}/{k}.png": png(checks) for name in "ab" for k in range(5)}
@@ -243,6 +253,10 @@ def test_pack_writes_shards_and_says_what_they_hold(cli, tmp_path):
         (["pack", "digits"], "pack needs a data set and a new folder: hubel data pack SOURCE -o FOLDER"),
         (["pack", "digits", "-o", "x", "--check"], "leave --check out"),
         (["pack", "digits", "-o", "x", "--shard-size", "much"], "takes a size as 256MB"),
+        (
+            ["pack", "digits", "-o", "x", "--shard-size", "100"],
+            "--shard-size is at least 512 bytes, got '100'",
+        ),
         (["digits", "mnist"], "'mnist' belongs behind pack"),
         (["digits", "--shard-size", "1MB"], "--shard-size belongs behind pack"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from needs import data
 from PIL import Image
 
 import hubel
@@ -100,6 +101,25 @@ def test_what_is_wrong_is_named(cli, run, arguments, text, tmp_path, monkeypatch
     said = cli("dream", run, *arguments)
     assert (said.code, said.out) == (2, "") and text in said.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_without_a_last_layer_know_no_classes(cli, tmp_path):
+    data("weights")
+    said = cli(
+        "dream",
+        "squeezenet1_1",
+        "--weights",
+        "squeezenet1_1_features",
+        "--class",
+        "cat",
+        "-o",
+        tmp_path / "x",
+    )
+    assert (said.code, said.out) == (2, "") and not (tmp_path / "x").exists()
+    assert (
+        "squeezenet1_1 are without their last layer, and so know no classes: name --layer and --map"
+        in said.err
+    )
 
 
 def test_nothing_is_overwritten(cli, run, tmp_path):

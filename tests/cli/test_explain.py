@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from making import png
+from making import png, tree, zoo
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -131,6 +131,19 @@ def test_what_is_wrong_is_said_and_nothing_is_written(cli, run, tmp_path, monkey
     said = cli("explain", run, *asked)
     assert said.code == 2 and complaint in said.err and said.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_of_data_without_a_test_part_wants_pictures_named(cli, tmp_path):
+    files = {
+        f"{part}/{name}": content for part in ("train", "val") for name, content in zoo("a", "b").items()
+    }
+    tree(tmp_path / "data", files)
+    run = hubel.train(tmp_path / "data", network="conv2x3 relu fc", epochs=0, out=tmp_path / "run").path
+    said = cli("explain", run, "--method", "maps")
+    assert (said.code, said.out) == (2, "")
+    assert f"{tmp_path / 'data'} has no test part: name pictures, or folders of them" in said.err.replace(
+        "\n", " "
+    )
 
 
 def test_a_network_without_maps_says_what_can_be_asked(cli, trained, tmp_path):

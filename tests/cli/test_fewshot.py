@@ -56,6 +56,9 @@ def test_what_cannot_be_read_is_named(cli, places, tmp_path):
     run, examples, asked = places
     said = cli("fewshot", run, examples, asked / "6.png", tmp_path / "absent.png")
     assert said.code == 0 and "absent.png is left out: there is no such file" in said.err
+    said = cli("fewshot", run, examples, tmp_path / "absent.png")
+    assert said.code == 2 and "absent.png is left out" in said.err
+    assert said.err.endswith("hubel: nothing could be read, so there is no answer: name other items\n")
 
 
 def test_episodes_are_measured(cli, places):

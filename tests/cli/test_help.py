@@ -172,7 +172,13 @@ def test_bash_completes_a_command_a_network_and_a_data_set():
 
 
 def test_the_completion_script_can_be_shown():
-    done = subprocess.run(
-        [sys.executable, "-m", "hubel", "--show-completion", "bash"], capture_output=True, text=True
-    )
-    assert done.returncode == 0 and "complete" in done.stdout and "hubel" in done.stdout
+    """Typer asks the parent process which shell it is; here the shell is said, as there may be none above a test."""
+    environment = os.environ | {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    for shell, word in (
+        ("bash", "complete -o"),
+        ("zsh", "#compdef hubel"),
+        ("fish", "complete --command hubel"),
+    ):
+        command = [sys.executable, "-m", "hubel", "--show-completion", shell]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0 and word in done.stdout and "_HUBEL_COMPLETE" in done.stdout

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from making import png
+from making import png, tar
 from needs import data
 from sklearn.datasets import load_digits
 
@@ -115,6 +115,27 @@ def test_where_nothing_can_be_read_it_fails(cli, trained, tmp_path):
     assert cli("predict", trained["a"], tmp_path / "absent.png", "--top", 0).code == 2
 
 
+def test_shards_of_which_nothing_can_be_read_fail_after_naming_each(cli, trained, tmp_path):
+    files = {"a.png": b"no picture", "a.cls": b"0", "b.png": b"none either", "b.cls": b"1"}
+    said = cli("predict", trained["a"], tar(tmp_path / "x.tar", files))
+    lines = said.err.splitlines()
+    assert (said.code, said.out) == (2, "") and [line.split(" is left out")[0] for line in lines[:-1]] == [
+        "hubel: a",
+        "hubel: b",
+    ]
+    assert lines[-1] == "hubel: nothing could be read, so there is no answer: name other items"
+
+
+def test_features_of_shards_are_refused_before_anything_is_answered(cli, trained, tmp_path):
+    place = tar(tmp_path / "x.tar", {"a.png": png(np.zeros((8, 8))), "a.cls": b"0"})
+    said = cli("predict", trained["a"], place, "--features", "layers.1", "-o", tmp_path / "x.npz")
+    assert (said.code, said.out) == (
+        2,
+        "",
+    ) and "more than the memory holds: name folders of pictures" in said.err
+    assert not (tmp_path / "x.npz").exists()
+
+
 def test_a_picture_from_standard_input(cli, trained, pictures, monkeypatch):
     content = io.TextIOWrapper(io.BytesIO((pictures / "5.png").read_bytes()))
     monkeypatch.setattr(sys, "stdin", content)
@@ -134,6 +155,16 @@ def test_rows_of_numbers(cli, tmp_path, monkeypatch):
     (tmp_path / "rows.csv").write_text("3,1\n2,five\n")
     assert (
         "rows.csv, line 2: not a row of numbers: '2,five'" in cli("predict", run, tmp_path / "rows.csv").err
+    )
+    said = cli("predict", run, tmp_path / "gone.csv")
+    assert (
+        said.code == 2
+        and "gone.csv cannot be read: No such file or directory. This run answers for rows" in said.err
+    )
+    (tmp_path / "rows.csv").write_bytes(png(np.zeros((2, 2))))
+    assert (
+        "rows.csv is not text, but this run answers for rows"
+        in cli("predict", run, tmp_path / "rows.csv").err
     )
 
 

@@ -100,6 +100,7 @@ def test_squeezenet_stands_ready_and_says_its_layers(cli, place, tmp_path):
             ["--steps", "3"],
             "is a network that paints at once: options of the optimisation do nothing",
         ),
+        ("painter", ["--size", "4"], "content.png at 3×4 pixels is too small to paint: name a --size from 5"),
         ("pictures", [], "holds no weights.npz: name one that does, or la_muse or wave"),
         ("style.png", ["--size", "0"], "--size takes pixels from 1 to 4096, got 0"),
         ("style.png", ["--style-weight", "-1"], "a weight cannot be -1"),

@@ -383,7 +383,7 @@ def test_packing_that_fails_leaves_nothing(tmp_path, monkeypatch):
 def test_what_cannot_be_packed_is_told(tmp_path):
     with pytest.raises(InputError, match="points holds vectors to classify"):
         pack(open_source("points"), tmp_path / "x")
-    with pytest.raises(InputError, match=r"--shard-size must be at least 512 bytes, got 100$"):
+    with pytest.raises(InputError, match=r"--shard-size is at least 512 bytes, got 100$"):
         pack(open_source("digits"), tmp_path / "x", shard_size=100)
     bad = {f"ant/{k}.png": b"x" for k in range(5)} | zoo("ant", "bee")
     with pytest.raises(DataError, match=r"pictures of zoo cannot be read, more than 5 %"):

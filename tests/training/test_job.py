@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from hubel.errors import (
     Diverged,
     InputError,
     Interrupted,
+    MissingExtra,
     ShapeError,
     StoppedEarly,
     UnknownName,
@@ -384,3 +386,15 @@ def test_a_model_of_somebody_else_is_no_run(tmp_path):
 def test_what_changes_where_there_are_few_items(tmp_path, network, batch, epochs, rate, rotate):
     recipe = prepare("digits", network=network, out=tmp_path / "run", input_size=(28, 28)).recipe
     assert (recipe.batch, recipe.epochs, recipe.lr, recipe.rotate) == (batch, epochs, rate, rotate)
+
+
+def test_without_tensorboard_the_line_that_installs_it_is_said(tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *at: None if name == "tensorboard" else find(name, *at)
+    )
+    with pytest.raises(
+        MissingExtra, match=r'--tensorboard needs tensorboard, .* pip install .*"\.\[tensorboard\]"'
+    ):
+        hubel.train("digits", **QUICK, tensorboard=True, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

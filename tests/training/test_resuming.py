@@ -16,6 +16,7 @@ import hubel
 from hubel.errors import ArtifactError, Diverged, InputError, StoppedEarly, Unfinished
 from hubel.training import prepare, resumed
 from hubel.training.checkpoint import KEPT, Checkpoints, Every, State, duration, named, unfinished
+from hubel.training.torch_engine import TorchEngine
 
 FILES = ("model.safetensors", "history.jsonl", "predictions.csv")
 QUICK = {"network": "mlp", "epochs": 3, "precision": "fp32"}  # 10 steps an epoch
@@ -222,6 +223,22 @@ def test_other_items_in_the_data_need_force(tmp_path):
     assert hubel.train(resume=tmp_path / "run", force=True).history[-1]["epoch"] == 4
 
 
+def test_another_arithmetic_needs_force(begun, monkeypatch):
+    made = TorchEngine.__init__
+
+    def elsewhere(self, *given, **named):
+        made(self, *given, **named)
+        self.arithmetic = "bf16 on cuda"
+
+    monkeypatch.setattr(TorchEngine, "__init__", elsewhere)
+    with pytest.raises(
+        InputError,
+        match=r"run was begun in fp32 on cpu, and this would go on in bf16 on cuda\. Go on .*, or say --force",
+    ):
+        hubel.train(resume=begun)
+    assert unfinished(begun) and hubel.train(resume=begun, force=True).history[-1]["epoch"] == 3
+
+
 def test_only_one_process_trains_in_a_folder(tmp_path):
     job = prepare("digits", out=tmp_path / "run", **QUICK)
     job.begin()
@@ -279,6 +296,10 @@ def test_after_a_diverged_training_smaller_steps_can_go_on(tmp_path):
 def test_what_is_no_run_is_told(tmp_path):
     with pytest.raises(InputError, match="no run at"):
         hubel.train(resume=tmp_path / "nothing")
+    with pytest.raises(
+        InputError, match=r"to go on with at .*nothing: .*run\.toml is not there\. Name the folder of a run$"
+    ):
+        resumed(tmp_path / "nothing")
     (tmp_path / "run").mkdir()
     (tmp_path / "run/run.toml").write_text("format = 1\n")
     with pytest.raises(ArtifactError, match="is not what `hubel train` writes"):
