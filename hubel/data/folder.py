@@ -55,23 +55,26 @@ def walk(root: Path) -> tuple[list[tuple[str, int, int]], list[str]]:
     while waiting:
         folder = waiting.pop()
         try:
-            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+            entries = [*os.scandir(root / folder)]
         except OSError as e:
             raise DataError(f"the folder {printable(str(root / folder))} cannot be read: {e.strerror}") from e
         if folder and not entries:
             empty.append(folder)
-        for entry in entries:
+        below = []
+        for (
+            entry
+        ) in entries:  # as they lie on the disk: asked in the order of their names, they tell more slowly
             path = f"{folder}/{entry.name}" if folder else entry.name
-            if hidden(entry.name):
-                continue
             if entry.is_dir():
-                real = os.path.realpath(entry.path)
-                if real not in been:
-                    been.add(real)
-                    waiting.append(path)
+                below += [] if hidden(entry.name) else [path]
             else:
                 files.append((path, *size_and_time(entry)))
-    return files, sorted(empty)
+        for path in sorted(below):
+            real = os.path.realpath(root / path)
+            if real not in been:
+                been.add(real)
+                waiting.append(path)
+    return sorted(files), sorted(empty)
 
 
 def size_and_time(file: os.DirEntry[str] | Path) -> tuple[int, int]:

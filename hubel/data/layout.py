@@ -58,40 +58,50 @@ def arrange(paths: Sequence[str], where: str) -> tuple[list[Place], list[Problem
     A folder around everything ("dataset/cat/1.png") is looked through. Below its class, a picture may lie at
     any depth. Raises DataError when there is no class folder at all.
     """
-    split = [(at, path, path.split("/")) for at, path in enumerate(paths) if path and not hidden(path)]
-    pictures = {at for at, path, _ in split if looks_like_picture(path)}
-    around = depth_of_wrapping([pieces for at, _, pieces in split if at in pictures])
-    tops = {pieces[around].casefold() for _, _, pieces in split if len(pieces) > around + 2}
+    folders: dict[str, list[int]] = {}  # what is said of a folder holds for all the files in it
+    for at, path in enumerate(paths):
+        if path and not hidden(path):
+            folders.setdefault(path.rpartition("/")[0], []).append(at)
+    pieces = {folder: tuple(folder.split("/")) if folder else () for folder in folders}
+    around = depth_of_wrapping(
+        [pieces[f] for f, inside in folders.items() if any(looks_like_picture(paths[at]) for at in inside)]
+    )
+    tops = {p[around].casefold() for p in pieces.values() if len(p) > around + 1}
     in_parts = any(top in PART_OF for top in tops)
 
     places: list[Place] = []
     problems: list[Problem] = []
-    for at, path, pieces in split:
-        rest = pieces[around:]
-        part = PART_OF.get(rest[0].casefold(), "") if in_parts else ""
-        if at not in pictures:
-            if len(rest) > 1:  # a README beside the class folders is no item
-                problems.append(Problem(printable(path), "not a picture by its name"))
-        elif in_parts and not part:
-            problems.append(Problem(printable(path), "beside the folders train, val and test"))
-        elif len(rest) < (3 if in_parts else 2):
-            problems.append(Problem(printable(path), "not in a class folder"))
-        else:
-            places.append(Place(at, path, rest[1] if in_parts else rest[0], part))
+    for folder, inside in folders.items():
+        rest = pieces[folder][around:]
+        part = PART_OF.get(rest[0].casefold(), "") if in_parts and rest else ""
+        astray = "beside the folders train, val and test" if in_parts and not part else ""
+        label = "".join(rest[1:2] if in_parts else rest[:1])
+        for at in inside:
+            path = paths[at]
+            if not looks_like_picture(path):
+                if rest:  # a README beside the class folders is no item
+                    problems.append(Problem(printable(path), "not a picture by its name"))
+            elif astray or not label:
+                problems.append(Problem(printable(path), astray or "not in a class folder"))
+            else:
+                places.append(Place(at, path, label, part))
     if not places:
-        raise DataError(no_classes(where, len(split), problems))
+        raise DataError(no_classes(where, sum(map(len, folders.values())), problems))
     places.sort(key=lambda place: place.path)
     return places, problems
 
 
-def depth_of_wrapping(pictures: Sequence[Sequence[str]]) -> int:
-    """How many folders lie around everything before the classes or the parts begin. pictures: pieces of their paths"""
+def depth_of_wrapping(folders: Sequence[tuple[str, ...]]) -> int:
+    """How many folders lie around everything before the classes or the parts begin.
+
+    folders: those that hold pictures, in pieces
+    """
     depth = 0
-    while pictures:
-        tops = {p[depth] for p in pictures if len(p) > depth + 2}
+    while folders:
+        tops = {f[depth] for f in folders if len(f) > depth + 1}
         if (
             len(tops) != 1
-            or any(len(p) <= depth + 2 for p in pictures)
+            or any(len(f) <= depth + 1 for f in folders)
             or next(iter(tops)).casefold() in PART_OF
         ):
             break

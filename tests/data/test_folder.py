@@ -50,6 +50,8 @@ def test_a_folder_around_everything_is_looked_through(tmp_path):
     assert source.classes == ("a", "b") and source.items[0] == "dataset/v2/a/00.png"
     files = {f"dataset/{part}/{k}": v for part in ("train", "test") for k, v in zoo("a", "b", each=2).items()}
     assert open_source(tree(tmp_path / "2", files)).counts()["test"] == {"a": 2, "b": 2}
+    beside = open_source(tree(tmp_path / "2", {"README.txt": b"", "dataset/README.txt": b""}))
+    assert beside.counts()["test"] == {"a": 2, "b": 2} and beside.problems == ()
 
 
 def test_numbers_as_class_names_are_in_order_of_value(tmp_path):
