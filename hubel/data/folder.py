@@ -38,8 +38,10 @@ def open_folder(root: Path, *, name: str, task: Task | None = None) -> Source:
     """Raises DataError when there are no class folders."""
     files, empty = walk(root)
     places, problems = arrange([path for path, _, _ in files], str(root))
-    chosen = [files[place.at] for place in places]
-    rows = Files(root, *([*column] for column in zip(*chosen, strict=True)))
+    order = [place.at for place in places]
+    rows = Files(
+        root, [place.path for place in places], [files[at][1] for at in order], [files[at][2] for at in order]
+    )
     skipped = [Problem(printable(path), "an empty folder") for path in empty]
     return source_of(places, [*skipped, *problems], rows, name=name, location=str(root), task=task)
 

@@ -310,11 +310,15 @@ def header(source: str | Path | bytes) -> tuple[int, int, bool] | None:
     """(height, width, is grey) by the header alone, as read_picture would find; None if that fails."""
     import io
 
-    from PIL import Image
-
     try:
         if isinstance(source, str | Path):
-            check_file(os.stat(source), "it")  # noqa: PTH116 - a str as well as a Path
+            source = at_once(source, "it")
+        plain = jpeg.frame(source) if isinstance(source, bytes) else None
+        if plain:  # Pillow need not even be loaded
+            (w, h), grey = plain[1], plain[0] == "L"
+            return (h, w, grey) if w * h <= MAX_PIXELS else None
+        from PIL import Image
+
         with Image.open(
             io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
         ) as image:

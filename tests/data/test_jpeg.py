@@ -60,6 +60,12 @@ def test_a_plain_jpeg_has_the_pixels_of_the_long_way(name):
         assert np.array_equal(np.asarray(found), np.asarray(expected))
 
 
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_header_alone_says_what_the_picture_is(name):
+    picture = pictures.read_picture(PLAIN[name])
+    assert pictures.header(PLAIN[name]) == (picture.height, picture.width, picture.mode == "L")
+
+
 ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"  # transform 0: the numbers are RGB, not YCbCr
 ODD = {
     "progressive": made(progressive=True),
