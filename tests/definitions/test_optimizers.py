@@ -21,6 +21,7 @@ from hubel.definitions import (
     rmsprop,
 )
 from hubel.training.steps import rmsprop as trained_by
+from hubel.training.steps import rmsprop_start
 
 rng = np.random.default_rng(31)
 BEGIN = {"w": rng.standard_normal((3, 2)), "b": rng.standard_normal(3)}
@@ -92,10 +93,12 @@ def test_what_is_not_said_is_pytorchs(name):
 
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 def test_rmsprop_is_hubels_with_eps_under_the_root(decay):
-    leaves, squares = ([torch.tensor(s * a) for a in BEGIN.values()] for s in (1, 0))
+    leaves = [torch.tensor(a) for a in BEGIN.values()]
+    squares = [torch.full_like(p, rmsprop_start(0.9)) for p in leaves]
+    counts = [torch.zeros(()) for _ in leaves]
     for _ in range(4):
         slopes = [torch.tensor(a) * p**3 for a, p in zip(A.values(), leaves, strict=True)]
-        trained_by(leaves, slopes, squares, 0.05, 0.9, decay)
+        trained_by(leaves, slopes, squares, counts, 0.05, 0.9, decay)
     for got, want in zip(walk(rmsprop, 4, rate=0.05, decay=decay)[0].values(), leaves, strict=True):
         np.testing.assert_allclose(got, want.numpy(), rtol=1e-10)
 
