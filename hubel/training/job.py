@@ -141,10 +141,10 @@ class Job:
             train, val = self.dataset.train, self.dataset.val
         if self.feedback is not None:
             train = self._with_feedback(train)
-        warm.join()
         preprocess = self.dataset.preprocess
         if self.normalize:
             preprocess = preprocess.with_statistics(looked_at(train.inputs))
+        warm.join()
         with repeatable(self.recipe.deterministic):
             self._build(preprocess, train, val)
         self._go_on(train, val)
