@@ -80,8 +80,7 @@ def stages(job: Job, steps: int) -> tuple[float, dict[str, float]]:
             trainer.learn(indices, 1, batch)
         watch.on(trainer.train, "take", "pick and scale")
         watch.on(trainer, "_ready", "pick and scale")
-        if trainer.augment:
-            trainer.augment = watch.timed(trainer.augment, "augment")  # type: ignore[assignment]
+        watch.on(trainer, "_augmented", "augment")
         watch.on(engine, "forward", "forward")
         watch.on(engine, "step", "whole step")
         watch.on(engine.optimizer, "step", "optimizer")

@@ -107,9 +107,9 @@ class Augment:
         i = torch.as_tensor((2 * np.arange(height) + 1) / height - 1, dtype=x.dtype, device=x.device)[:, None]
         j = torch.as_tensor((2 * np.arange(width) + 1) / width - 1, dtype=x.dtype, device=x.device)
         place = [_per_item(a, x)[:, 0] for a in (cos, sin, right, down)]  # (N, 1, 1) each
-        across = place[0] * j - (place[1] * (height / width)) * i + place[2]  # (N, H, W)
-        along = (place[1] * (width / height)) * j + place[0] * i + place[3]
-        grid = torch.stack([across, along], 3)  # (N, H, W, 2)
+        grid = x.new_empty(n, height, width, 2)  # a row's part and a column's, added where they meet
+        torch.add(place[0] * j + place[2], place[1] * (-height / width) * i, out=grid[..., 0])
+        torch.add(place[1] * (width / height) * j + place[3], place[0] * i, out=grid[..., 1])
         if self.elastic:
             grid = grid + self._displaced(x, rng)
         return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from hubel.data import Split
-from hubel.data.augment import Augment
+from hubel.data.augment import Augment, PartOf
 from hubel.errors import Diverged
 from hubel.memory import in_pieces
 from hubel.run import at_once
@@ -173,7 +173,7 @@ class Trainer:
         mine, part = self.ranks.share(len(indices)), 1.0
         whole, indices = indices, self._mine(indices)
         picked = self.train.placed(indices)
-        target = self.targets[picked]
+        target = self.targets.index_select(0, picked)
         if not self.ranks.alone:  # one for whom nothing is left goes through the step with a part of 0
             of_all = self.targets[self.train.placed(whole)]
             part = len(mine) and self.engine.mass(target) / self.engine.mass(of_all)
@@ -182,11 +182,7 @@ class Trainer:
         else:
             x = self._ready(self.train.take(indices))
             if self.augment:
-                mirrored = self.train.mirrored(indices) ^ (epoch % 2 == 0) if self.augment.flip else None
-                places = mine if len(mine) else np.zeros(1, int)
-                x = self.augment(
-                    x, (*seed, 1), mirrored, of=None if self.ranks.alone else (places, len(whole))
-                )
+                x = self._augmented(x, indices, seed, None if self.ranks.alone else (mine, len(whole)))
             if self.adversary:
                 x = self.adversary(x, target, (*seed, 2, *self._apart), self.step / self.steps)
         drawn = int(np.random.SeedSequence((*seed, *self._apart)).generate_state(1, np.uint64)[0] >> 1)
@@ -196,6 +192,16 @@ class Trainer:
         self.engine.step(lr)
         self.step += 1
         return (loss, right) if self.ranks.alone else (loss * part, right * min(1, len(mine)))
+
+    def _augmented(
+        self, x: Tensor, indices: np.ndarray, seed: tuple[int, int, int], of: PartOf | None
+    ) -> Tensor:  # fmt: skip
+        """of: the places of x in a batch that several processes share, and the size of that"""
+        assert self.augment is not None
+        mirrored = self.train.mirrored(indices) ^ (seed[1] % 2 == 0) if self.augment.flip else None
+        if of is not None and not len(of[0]):  # one item goes through the step for nothing
+            of = np.zeros(1, int), of[1]
+        return self.augment(x, (*seed, 1), mirrored, of=of)
 
     @property
     def _apart(self) -> tuple[int, ...]:
