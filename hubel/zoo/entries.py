@@ -20,7 +20,7 @@ COLOUR = {**FAST, "lr": 0.15, "label_smoothing": 0.1, "epochs": 22, "rotate": 8.
 # which no scale follows, learn 64 times as fast.
 STRONG = {
     **COLOUR, "batch": 512, "lr": 0.75, "momentum": 0.85, "bias_lr": 64.0, "weight_decay": 1.33e-3, "warmup": 0.23,
-    "label_smoothing": 0.2, "ema": 0.0, "epochs": 10,
+    "label_smoothing": 0.2, "ema": 0.0, "epochs": 8,
 }  # fmt: skip
 
 # What the lectures train their Keras network with; also a fair default for the historical networks.
