@@ -27,7 +27,7 @@ def frame(content: bytes) -> tuple[str, tuple[int, int]] | None:
         marker, length = content[at + 1], content[at + 2] << 8 | content[at + 3]
         if marker == SOS:
             return found
-        if marker == SOF0 and found is None and length >= 11 and at + 2 + length <= end:
+        if marker == SOF0 and length >= 11 and at + 2 + length <= end:
             bits, h, w, components = (
                 content[at + 4],
                 content[at + 5] << 8 | content[at + 6],

@@ -1,6 +1,7 @@
 """Processes beside this one decode what it would have decoded; whatever becomes of them, the result is the same."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -97,6 +98,21 @@ def test_helpers_that_end_are_done_without(tmp_path, begun, monkeypatch, begin):
     assert len(begun) == 2 and all(process.returncode is not None for process in begun)
 
 
+def test_a_helper_that_has_failed_is_not_asked_again(tmp_path, begun, monkeypatch):
+    monkeypatch.setattr(helpers, "BEGIN", "raise SystemExit(1)")
+    asked, done, true = [], [], helpers.Helper.__call__
+    monkeypatch.setattr(
+        helpers.Helper, "__call__", lambda self, chunk: asked.append(chunk) or true(self, chunk)
+    )
+    pixels = np.memmap(tmp_path / "pixels", np.uint8, "w+", 0, (60, 1, 4, 6))
+    with helpers.helped(lambda chunk: done.append(chunk) or [], pixels, AS_IS, 60) as (decode, threads):
+        assert threads == 3
+        for n in range(9):
+            assert decode([(n, b"")]) == []
+    assert done == [[(n, b"")] for n in range(9)]
+    assert asked == done[1:3], "in turn: this process, the one helper, the other; then this process alone"
+
+
 def test_without_another_process_it_is_all_done_here(tmp_path, begun, monkeypatch):
     def none(*_, **__):
         raise BlockingIOError(11, "Resource temporarily unavailable")
@@ -114,7 +130,9 @@ def test_pixels_in_memory_are_filled_here(tmp_path, begun, monkeypatch):
 
 def test_no_helper_outlives_an_interrupt(tmp_path, begun, own_cache):
     def interrupt(done, _):
-        if done >= 25:
+        if done >= 25:  # each has answered once; a terminal's Ctrl-C reaches them as well
+            for process in begun:
+                process.send_signal(signal.SIGINT)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
