@@ -46,9 +46,7 @@ class Helper:
             "file": str(out.filename), "offset": out.offset, "shape": out.shape,
             "preprocess": preprocess.to_dict(),
         }  # fmt: skip
-        begin = BEGIN.format(
-            path=sys.path
-        )  # as this one finds its modules, and nothing from the folder it runs in
+        begin = BEGIN.format(path=sys.path)  # of this process: nothing is taken from the folder it runs in
         self.process = subprocess.Popen(  # noqa: S603 - this Python, and this program
             [sys.executable, "-c", begin, json.dumps(order)],
             stdin=subprocess.PIPE,
