@@ -123,8 +123,8 @@ def folder_name(source: Source, own: bool, part: str) -> str:
 
 def _part(dataset: Dataset, wanted: str) -> tuple[str, Split]:
     """The part that is wanted, or the next best that has items: (its name, its items)."""
-    part = next((name for name in (wanted, "val") if len(dataset.part(name))), "train")
-    return part, dataset.part(part)
+    part = next((name for name in (wanted, "val") if len(getattr(dataset, name))), "train")
+    return part, getattr(dataset, part)
 
 
 def logits_of(run: Run, split: Split, progress: Progress | None = None) -> Iterator[np.ndarray]:

@@ -285,9 +285,9 @@ def _read_table(path: Path, header: Sequence[str]) -> Iterable[tuple[int, list[s
             if rows.line_num == 0:
                 raise ArtifactError(f"{path} is empty: `hubel evaluate` writes it anew")
     except csv.Error as e:
-        raise ArtifactError(f"{path}, line {rows.line_num}: {e}") from None
+        raise ArtifactError(f"{path}, line {rows.line_num}: {e}. `hubel evaluate` writes it anew") from None
     except OSError as e:
-        raise ArtifactError(f"cannot read {path}: {e.strerror}") from None
+        raise ArtifactError(f"cannot read {path}: {e.strerror}. `hubel evaluate` writes it anew") from None
 
 
 def _read_probabilities(path: Path, shape: tuple[int, int]) -> np.ndarray | None:

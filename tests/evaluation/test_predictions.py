@@ -150,19 +150,20 @@ def test_tables_of_two_evaluations_are_told_apart(tmp_path):
         Predictions.load(tmp_path, list("klmn"))
 
 
-def test_a_table_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["predictions.csv", "probabilities.npy"])
+def test_a_file_that_cannot_be_opened_is_named(tmp_path, monkeypatch, name):
     Predictions.from_logits(["a"], np.array([0]), np.zeros((1, 2)), ["k", "l"]).save(tmp_path)
     ours = Path.open
 
     def locked(path, *how, **more):
-        if path.name == "probabilities.npy":
+        if path.name == name:
             raise PermissionError(13, "Permission denied", str(path))
         return ours(path, *how, **more)
 
     monkeypatch.setattr(Path, "open", locked)
     with pytest.raises(
         ArtifactError,
-        match=r"cannot read .*probabilities\.npy: Permission denied\. `hubel evaluate` writes it anew$",
+        match=rf"cannot read .*{name}: Permission denied\. `hubel evaluate` writes it anew$",
     ):
         Predictions.load(tmp_path, ["k", "l"])
 
