@@ -5,8 +5,8 @@
 
 All train `lenet-keras` with RMSprop at 0.001, 32 pictures a step, two epochs, and are timed from the first step to
 the last: no start, no reading, no test. Keras: `fit` on arrays in memory. PyTorch: the loop of its tutorials, a
-TensorDataset and a DataLoader, the same network. Hubel: `hubel train mnist --network lenet-keras`, in float32 and in bfloat16, on
-60,000 pictures (`--val 0`) as the others. Test accuracies are of the whole test part.
+TensorDataset and a DataLoader, the same network. Hubel: `hubel train mnist --network lenet-keras`, in float32 and in
+bfloat16, on 60,000 pictures (`--val 0`) as the others. Test accuracies are of the whole test part.
 """
 
 from __future__ import annotations
@@ -110,10 +110,10 @@ def told(rows: list[dict[str, dict[str, float]]], precisions: tuple[str, ...], v
         "| program | seconds for 2 epochs | test accuracy | Keras ÷ it (asked) | PyTorch ÷ it (asked) | met |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name in ("Keras", "PyTorch"):
-        lines.append(
-            f"| {name} | {mean(name, 'seconds'):.1f} | {100 * mean(name, 'accuracy'):.2f} % | – | – | – |"
-        )
+    lines += [
+        f"| {name} | {mean(name, 'seconds'):.1f} | {100 * mean(name, 'accuracy'):.2f} % | – | – | – |"
+        for name in ("Keras", "PyTorch")
+    ]
     others = max(mean(name, "accuracy") for name in ("Keras", "PyTorch"))
     for name in precisions:
         least, found = asked[name], (ratio("Keras", name), ratio("PyTorch", name))

@@ -144,13 +144,13 @@ def _line(form: Sequence[str], row: dict[str, str], widths: dict[str, int]) -> s
 
 def _page(file: Path, network: str | None, json_: bool) -> None:
     from hubel.cli import networks_page, show
+    from hubel.files import must_have_a_folder
 
     if network is not None:
         raise InputError(
             f"--markdown writes the page of all networks, not of {network!r} alone; leave one of them out"
         )
-    if not file.parent.is_dir():
-        raise InputError(f"the folder {file.parent} for {file.name} does not exist")
+    must_have_a_folder(file)
     if file.suffix != ".md":
         raise InputError(f"--markdown takes a file that ends in .md, as docs/networks.md, got {file.name!r}")
     pictures = networks_page.write(file)

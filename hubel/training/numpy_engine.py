@@ -62,7 +62,9 @@ class NumpyEngine:
             weight=None if weight is None else weight.numpy(),
         )  # fmt: skip
         learning = {name for name, p in model.network.named_parameters() if p.requires_grad}
-        self.optimizer = Optimizer({n: p for n, p in self.program.parameters.items() if n in learning}, recipe)
+        self.optimizer = Optimizer(
+            {n: p for n, p in self.program.parameters.items() if n in learning}, recipe
+        )
         self.average = Average(self._state(), recipe.ema) if recipe.ema else None
         self.at_hand: tuple[Replay, Node] | None = None  # the pass that step() learns from, and its loss
 

@@ -121,7 +121,9 @@ class Optimizer:
             times = self.recipe.head_lr if id(p) in self.head else 1.0
             times *= self.recipe.bias_lr if id(p) in self.biases else 1.0
             groups.setdefault((times, self.recipe.weight_decay if p.dim() >= 2 else 0.0), []).append(p)
-        self.groups += [_Group(chosen, decay, self.recipe, times) for (times, decay), chosen in groups.items()]
+        self.groups += [
+            _Group(chosen, decay, self.recipe, times) for (times, decay), chosen in groups.items()
+        ]
 
     def zero_grad(self) -> None:
         for group in self.groups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -17,6 +18,7 @@ import torch
 from safetensors import safe_open
 
 import hubel
+from hubel import zoo
 from hubel.data import Dataset
 from hubel.errors import (
     ArtifactError,
@@ -29,6 +31,7 @@ from hubel.errors import (
     UnknownName,
 )
 from hubel.training import prepare
+from hubel.zoo.entry import Preset
 
 QUICK = {"network": "mlp", "epochs": 2, "precision": "fp32"}
 
@@ -324,6 +327,19 @@ def test_a_wrong_choice_is_named_and_leaves_nothing_behind(tmp_path, options, er
     with pytest.raises(error, match=text):
         hubel.train("digits", out=tmp_path / "run", **{"epochs": 1, "network": "mlp"} | options)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_preset_may_be_another_network_and_the_user_still_wins(tmp_path, monkeypatch):
+    entry = zoo.lookup("fast-digits")
+    wide = Preset({"epochs": 0, "lr": 0.3}, {"width": 0.5, "stride": 1})
+    monkeypatch.setitem(zoo.ZOO, "fast-digits", dataclasses.replace(entry, presets={"wide": wide}))
+    job = prepare("digits", preset="wide", arguments={"width": 0.25}, lr=0.01, out=tmp_path / "run")
+    assert dict(job.network.arguments) == {"width": 0.25, "stride": 1}
+    assert (job.recipe.epochs, job.recipe.lr) == (0, 0.01)
+    run = hubel.train("digits", preset="wide", out=tmp_path / "trained")
+    assert run.model.network.classifier.in_features == 32  # half of 64
+    with pytest.raises(InputError, match="the preset wide begins with fresh weights"):
+        prepare("digits", preset="wide", from_run=tmp_path / "trained", out=tmp_path / "next")
 
 
 def test_a_folder_with_something_in_it_is_left_alone(run):

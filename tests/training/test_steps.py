@@ -165,7 +165,13 @@ def numpy_steps(recipe, steps=7):
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 def test_every_optimizer_walks_as_its_formula_says(optimizer, weight_decay):
     recipe = Recipe(
-        optimizer=optimizer, lr=0.03, weight_decay=weight_decay, momentum=0.8, beta1=0.7, beta2=0.95, rho=0.85,
+        optimizer=optimizer,
+        lr=0.03,
+        weight_decay=weight_decay,
+        momentum=0.8,
+        beta1=0.7,
+        beta2=0.95,
+        rho=0.85,
         bias_lr=2.5,
     )
     net = Quadratic()
