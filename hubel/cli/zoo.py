@@ -69,7 +69,10 @@ def _facts(name: str, entry: Entry) -> dict[str, Any]:
 
 
 def _preset(preset: Preset) -> dict[str, Any]:
-    return {**preset.recipe, **({"arguments": dict(preset.arguments)} if preset.arguments else {})}
+    found = dict(preset.recipe)
+    if preset.longer != 1:
+        found["longer"] = round(preset.longer, 2)
+    return {**found, "arguments": dict(preset.arguments)} if preset.arguments else found
 
 
 def _one(name: str, facts: dict[str, Any]) -> None:

@@ -66,12 +66,16 @@ ZOO: dict[str, Entry] = {
     "fast-digits": Entry(
         "fast:FastDigits", (1, 28, 28), 70_586, "ours",
         "the default for small grey pictures", within(4, 128), DIGITS,
-        {"fast": Preset({"epochs": 1, "batch": 64, "lr": 0.2, "weight_decay": 1e-3, "rotate": 0.0, "scale": 0.0, "shift": 0.0})}, bf16=True, few=EVERYTHING,
+        {
+            "fast": Preset({"epochs": 1, "batch": 64, "lr": 0.2, "weight_decay": 1e-3, "rotate": 0.0, "scale": 0.0, "shift": 0.0}),
+            "accurate": Preset({"elastic": 0.5}, {"stride": 1, "stages": 3}, longer=13 / 6),
+        }, bf16=True, few=EVERYTHING,
         year=2026,
     ),
     "fast-pictures": Entry(
         "fast:FastPictures", (3, 32, 32), 292_954, "ours",
-        "the default for all other pictures, seen at up to 128 pixels", within(8, 128), COLOUR, bf16=True, few=EVERYTHING,
+        "the default for all other pictures, seen at up to 128 pixels", within(8, 128), COLOUR,
+        {"accurate": Preset({}, {"width": 2.0})}, bf16=True, few=EVERYTHING,
         year=2026,
     ),
     "strong-pictures": Entry(

@@ -20,10 +20,12 @@ class Preset:
     """A ready way to train a network for another end than its recipe. recipe: settings over those of the network
 
     arguments: of the network itself; what the user gives wins over both
+    longer: by what the epochs are multiplied that the data would be learnt in
     """
 
     recipe: Mapping[str, Any]
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    longer: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from hubel.errors import ShapeError
+from hubel.errors import InputError, ShapeError
+
+STAGES = (32, 64, 128)  # maps
 
 
 def unit(
@@ -77,13 +79,17 @@ class FastDigits(Fast):
     """For small grey pictures, such as digits: 70,586 parameters at 28x28. width: factor on the maps of the stages.
 
     stride: of the stem on pictures from 16 pixels on; at 1 all of it is seen at full size, at five times the work.
+    stages: how many of 32, 64, 128 maps there are
     """
 
     def __init__(
-        self, classes: int = 10, input: Sequence[int] = (1, 28, 28), width: float = 1.0, stride: int = 2  # noqa: A002
+        self, classes: int = 10, input: Sequence[int] = (1, 28, 28), width: float = 1.0,  # noqa: A002
+        stride: int = 2, stages: int = 2,
     ) -> None:  # fmt: skip
         stem = (16, 5, stride, 0 if stride > 1 else 2) if min(input[1:]) >= 16 else (16, 3, 1, 1)
-        super().__init__(classes, input, stem, times((32, 64), width))
+        if not 1 <= stages <= len(STAGES):
+            raise InputError(f"fast-digits has 1 to {len(STAGES)} stages, not {stages}: say --arg stages=2")
+        super().__init__(classes, input, stem, times(STAGES[:stages], width))
 
 
 class FastPictures(Fast):
@@ -91,4 +97,4 @@ class FastPictures(Fast):
 
     def __init__(self, classes: int = 10, input: Sequence[int] = (3, 32, 32), width: float = 1.0) -> None:  # noqa: A002
         stem = (16, 5, 2, 2) if min(input[1:]) > 40 else (16, 3, 1, 1)
-        super().__init__(classes, input, stem, times((32, 64, 128), width))
+        super().__init__(classes, input, stem, times(STAGES, width))

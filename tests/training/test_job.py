@@ -332,10 +332,18 @@ def test_a_wrong_choice_is_named_and_leaves_nothing_behind(tmp_path, options, er
 def test_a_preset_may_be_another_network_and_the_user_still_wins(tmp_path, monkeypatch):
     entry = zoo.lookup("fast-digits")
     wide = Preset({"epochs": 0, "lr": 0.3}, {"width": 0.5, "stride": 1})
-    monkeypatch.setitem(zoo.ZOO, "fast-digits", dataclasses.replace(entry, presets={"wide": wide}))
+    long = Preset({}, longer=1.5)
+    monkeypatch.setitem(
+        zoo.ZOO, "fast-digits", dataclasses.replace(entry, presets={"wide": wide, "long": long})
+    )
     job = prepare("digits", preset="wide", arguments={"width": 0.25}, lr=0.01, out=tmp_path / "run")
     assert dict(job.network.arguments) == {"width": 0.25, "stride": 1}
     assert (job.recipe.epochs, job.recipe.lr) == (0, 0.01)
+    usual, longer, said = (
+        prepare("digits", out=tmp_path / str(n), **how).recipe.epochs
+        for n, how in enumerate(({}, {"preset": "long"}, {"preset": "long", "epochs": 3}))
+    )
+    assert (longer, said) == (usual * 3 // 2, 3) and usual == 44  # of as few items as these
     run = hubel.train("digits", preset="wide", out=tmp_path / "trained")
     assert run.model.network.classifier.in_features == 32  # half of 64
     with pytest.raises(InputError, match="the preset wide begins with fresh weights"):
