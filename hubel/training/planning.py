@@ -67,9 +67,9 @@ def prepare(
     few = {setting: value for setting, value in suggested.items() if setting in entry.few}
     hints = _hints(source, name)
     attacked = _against(source, wanted.adversarial, shape)
-    usual = compose(entry.recipe, few, hints, recipe_for(begin, user), attacked, user={})
-    longer = {} if ready.longer == 1 else {"epochs": round(ready.longer * usual.epochs)}
-    composed = compose(usual.to_dict(), longer, ready.recipe, user=user)
+    plain = compose(entry.recipe, few, hints, recipe_for(begin, user), attacked, user={})
+    longer = {} if ready.longer == 1 else {"epochs": round(ready.longer * plain.epochs)}
+    composed = compose(plain.to_dict(), longer, ready.recipe, user=user)
     if composed.unfreeze_at and composed.freeze == "none":
         raise InputError(
             "--unfreeze-at says when frozen layers begin to learn, but none are: add --freeze backbone"
