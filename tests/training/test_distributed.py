@@ -144,7 +144,10 @@ def test_the_norm_over_all_is_that_of_the_whole_batch(norm, shape):
 
 def test_what_happens_to_a_share_of_a_batch_is_what_happens_to_it_there():
     x = torch.rand(7, 3, 6, 5)
-    augment = Augment(2, 10, 0.1, True, 1, 0.2, 3, 0.1, 0.1, ((0.1, 0.2), (0.3, 0.1), (0.2, 0.2)))
+    augment = Augment(
+        shift=2, rotate=10, scale=0.1, flip=True, crop=1, multiscale=0.2, elastic=0.5, cutout=3, brightness=0.1,
+        colour_pca=0.1, components=((0.1, 0.2), (0.3, 0.1), (0.2, 0.2)),
+    )  # fmt: skip
     whole = augment(x, (1, 2, 3))
     for rank in range(3):
         places = Ranks(rank, 3).share(7)
