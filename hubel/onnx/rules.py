@@ -176,10 +176,10 @@ def _local_response(w: Writer, m: nn.LocalResponseNorm, x: Value) -> Value:
     return w.add("LRN", x, size=m.size, alpha=float(m.alpha), beta=float(m.beta), bias=float(m.k))
 
 
-def _gelu(w: Writer, m: nn.GELU, x: Value) -> Value:
+def _gelu(w: Writer, x: Value, approximate: str = "none") -> Value:
     """x/2 (1 + erf(x / sqrt 2)); an operator of its own only from set 20 on."""
-    if m.approximate != "none":
-        raise w.undefined(f"a GELU approximated by {m.approximate}")
+    if approximate != "none":
+        raise w.undefined(f"a GELU approximated by {approximate}")
     share = w.add("Add", w.add("Erf", w.add("Mul", x, math.sqrt(0.5))), 1.0)
     return w.add("Mul", w.add("Mul", x, 0.5), share)
 
@@ -275,7 +275,7 @@ MODULES: dict[type[nn.Module], Rule] = {
     nn.AdaptiveMaxPool2d: _adaptive_max, nn.ZeroPad2d: _zero_pad, nn.Linear: _linear, nn.BatchNorm2d: _batch_norm,
     nn.LayerNorm: _layer_norm, nn.LocalResponseNorm: _local_response, nn.ReLU: _layer("Relu"),
     nn.ReLU6: lambda w, _, x: w.add("Clip", x, 0.0, 6.0), nn.LeakyReLU: _layer("LeakyRelu", alpha="negative_slope"),
-    nn.Sigmoid: _layer("Sigmoid"), nn.Tanh: _layer("Tanh"), nn.GELU: _gelu,
+    nn.Sigmoid: _layer("Sigmoid"), nn.Tanh: _layer("Tanh"), nn.GELU: lambda w, m, x: _gelu(w, x, m.approximate),
     nn.SiLU: lambda w, _, x: w.add("Mul", x, w.add("Sigmoid", x)), nn.Flatten: lambda w, _, x: _reshape(w, x),
     nn.Dropout: _nothing, nn.Identity: _nothing,
 }  # fmt: skip
@@ -283,7 +283,8 @@ FUNCTIONS: dict[Any, Rule] = {
     operator.add: _as("Add"), operator.sub: _as("Sub"), operator.mul: _as("Mul"), operator.truediv: _as("Div"),
     operator.neg: _as("Neg"), operator.getitem: _select, getattr: _attribute_of, torch.tanh: _as("Tanh"),
     torch.sigmoid: _as("Sigmoid"), torch.relu: _as("Relu"), F.relu: lambda w, x, inplace=False: w.add("Relu", x),  # noqa: ARG005
-    torch.cat: _cat, F.conv2d: conv2d, F.avg_pool2d: avg_pool2d, F.scaled_dot_product_attention: _attention,
+    F.gelu: _gelu, torch.cat: _cat, F.conv2d: conv2d, F.avg_pool2d: avg_pool2d,
+    F.scaled_dot_product_attention: _attention,
 }  # fmt: skip
 METHODS: dict[str, Rule] = {
     "flatten": _reshape, "view": _reshape, "reshape": _reshape, "unsqueeze": _reshape, "expand": _expand,

@@ -25,12 +25,12 @@ TINY = ("train", "digits", "--network", "mlp", "--hidden", "8")
 FLAGS = {
     "epochs": 1, "batch": 300, "seed": 7, "shuffle": False,
     "optimizer": "nesterov", "lr": 0.0123, "momentum": 0.8, "beta1": 0.85, "beta2": 0.99, "rho": 0.95,
-    "weight_decay": 0.002, "clip": 1.5,
+    "bias_lr": 2.0, "weight_decay": 0.002, "clip": 1.5,
     "schedule": "step", "warmup": 0.25, "milestones": (0.25, 0.6, 0.9), "gamma": 0.3,
     "loss": "bce", "label_smoothing": 0.05, "balance": True,
     "patience": 4, "keep": "best", "ema": 0.7,
     "engine": "numpy", "precision": "fp32", "device": "cpu", "threads": 1, "sync_bn": True, "deterministic": True,
-    "shift": 1.5, "rotate": 11.0, "scale": 0.1, "flip": True, "crop": 1, "multiscale": 0.2, "cutout": 3,
+    "shift": 1.5, "rotate": 11.0, "scale": 0.1, "flip": True, "crop": 1, "multiscale": 0.2, "elastic": 0.7, "cutout": 3,
     "brightness": 0.15, "colour_pca": 0.05,
     "mirror": True,
 }  # fmt: skip

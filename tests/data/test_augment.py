@@ -123,7 +123,11 @@ def test_multiscale_only_enlarges_and_stays_inside():
 def test_elastic_bends_by_pixels_of_its_own_axis():
     # A ramp says where each pixel was read: on 15x29 the knots are 7 pixels apart, and (7, 14) is one of them.
     for axis, size in ((2, 15), (3, 29)):
-        ramp = (torch.arange(float(size)) / 100).view([-1 if a == axis else 1 for a in range(4)]).expand(4000, 1, 15, 29)
+        ramp = (
+            (torch.arange(float(size)) / 100)
+            .view([-1 if a == axis else 1 for a in range(4)])
+            .expand(4000, 1, 15, 29)
+        )
         moved = (Augment(elastic=0.8)(ramp, (3,)) - ramp)[:, 0] * 100  # pixels
         assert moved[:, 7, 14].std() == pytest.approx(0.8, rel=0.05)  # n = 4,000: 1.1 % is one deviation
         assert abs(moved[:, 7, 14].mean()) < 0.05
