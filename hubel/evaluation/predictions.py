@@ -252,6 +252,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
+_SUSPICIOUS = frozenset("'=+-@\t\r\n＝＋－＠")  # which few cells begin with
 # What a spreadsheet takes for the beginning of a formula, the wide forms as well; behind quotes that we put there.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*(e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
@@ -259,6 +260,8 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*(e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
 
 def defused(cell: str) -> str:
     """A name that a spreadsheet would run as a formula gets a quote in front, by which it is text. Numbers stay."""
+    if cell[:1] not in _SUSPICIOUS:
+        return cell
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,10 +167,13 @@ class Job:
         from hubel.training.keeping import Keeper
         from hubel.training.saving import Saver, digest
 
-        based_on = {
-            "data": digest(train, val), "arithmetic": self.trainer.engine.arithmetic,
-            "threads": torch.get_num_threads(), "processes": self.ranks.world,
-        }  # fmt: skip
+        @cache
+        def based_on() -> dict[str, Any]:
+            return {
+                "data": digest(train, val), "arithmetic": self.trainer.engine.arithmetic,
+                "threads": torch.get_num_threads(), "processes": self.ranks.world,
+            }  # fmt: skip
+
         self.keeper = Keeper(self.trainer, self.card, self.folder)
         self.saver = Saver(self.folder, self.checkpoints, self.trainer, self.keeper, self.every, based_on)
         state = self._state()
@@ -179,7 +182,7 @@ class Job:
             if self.resumed:
                 self.resuming.append("nothing was saved yet: it begins anew")
             return
-        self._check(state, based_on)
+        self._check(state, based_on())
         self.saver.restore(state)
         at = f"step {self.trainer.step:,} of {self.trainer.steps:,}"
         self.resuming.append(f"from {at}, in epoch {self.trainer.epoch} of {self.recipe.epochs}")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,13 +23,15 @@ from hubel.data.augment import Augment, PartOf
 from hubel.errors import Diverged
 from hubel.memory import in_pieces
 from hubel.run import at_once
-from hubel.training.adversarial import Adversary
 from hubel.training.distributed import ALONE, Ranks
 from hubel.training.engine import Engine, behind
 from hubel.training.feeds import Resident, feed
 from hubel.training.freezing import Memory
 from hubel.training.recipe import Recipe
 from hubel.training.steps import learning_rate
+
+if TYPE_CHECKING:
+    from hubel.training.adversarial import Adversary
 
 # A pass over the data yields at most this many Epochs in all: 10,000 epochs over 8 points must not write 10,000 lines.
 MOST_EPOCHS_TOLD = 500

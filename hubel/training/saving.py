@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,15 +27,16 @@ CURVES = (HISTORY, TIMING)
 class Saver:
     """Writes the states of one training when they are due, and puts it back where the newest of them was.
 
-    based_on: what the sums depend on beside settings and versions, as digest() and threads; resuming asks for the same
+    based_on: what the sums depend on beside settings and versions, as digest() and threads; resuming asks for the same.
+        Asked for with the first state: a training of seconds has none.
     """
 
     def __init__(
         self, folder: Path, checkpoints: Checkpoints, trainer: Trainer, keeper: Keeper, every: Every,
-        based_on: Mapping[str, Any],
+        based_on: Callable[[], Mapping[str, Any]],
     ) -> None:  # fmt: skip
         self.folder, self.checkpoints, self.trainer, self.keeper = folder, checkpoints, trainer, keeper
-        self.every, self.based_on = every, dict(based_on)
+        self.every, self.based_on = every, based_on
         self.lines: dict[str, list[dict[str, Any]]] = {name: [] for name in CURVES}
         self.last, self.written = time.monotonic(), (0, 0)
 
@@ -70,7 +71,7 @@ class Saver:
             {**named("trainer", tensors), **named("keeper", kept)},
             {
                 "step": numbers["step"], "trainer": numbers, "keeper": of_keeper,
-                "lines": self.lines, "based_on": self.based_on,
+                "lines": self.lines, "based_on": dict(self.based_on()),
             },
         )  # fmt: skip
         self.checkpoints.write(state)

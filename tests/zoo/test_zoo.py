@@ -224,6 +224,7 @@ def test_pixels_normalises_orders_and_mirrors():
         (lambda: hubel.create("lenet5-1998", 10, (1, 40, 40)), ShapeError, "which 32x32 gives; the input is 40x40"),
         (lambda: hubel.create("mlp", init="xavier"), UnknownName, "no initialisation named 'xavier'. Known: default, uniform"),
         (lambda: hubel.create("fast-digits", 10, (1, 3, 20)), ShapeError, "pictures of 3x20 are too small for 2 halvings: they need 4 pixels each way; enlarge them with --input 4x4"),
+        (lambda: hubel.create("fast-digits", stages=4), InputError, "fast-digits has 1 to 3 stages, not 4: say --arg stages=2"),
         (lambda: zoo.ZOO["fast-digits"].takes((7,)), ShapeError, "takes pictures, the data are vectors of 7 numbers; try --network mlp"),
         (lambda: zoo.ZOO["lenet5"].takes((7,)), ShapeError, "takes pictures of 32x32, the data are vectors of 7 numbers"),
     ],
