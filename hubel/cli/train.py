@@ -38,7 +38,7 @@ def train(
     with_feedback: Annotated[str | None, typer.Option(metavar="DIR|URL", help="Learn people's corrections, too, that `hubel serve --feedback` has kept there.")] = None,
     arg: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any other argument of the network, as bias=false. May be repeated.")] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", help="The run folder, exactly. Default: runs/DATA-NETWORK-TIME.")] = None,
-    preset: Annotated[str | None, typer.Option(help="A ready recipe of the network, as fast.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A ready way to train the network, where it has one: fast, accurate.")] = None,
     recipe: Annotated[str | None, typer.Option(metavar="FILE", help="Settings from a TOML file, or another run's run.toml.")] = None,
     task: Annotated[str | None, typer.Option(help="classify, or regress to real numbers; found out from the data.")] = None,
     resize: Annotated[str | None, typer.Option(help="How pictures of another size are fitted: letterbox, pad, stretch, crop; auto.")] = None,
