@@ -34,7 +34,7 @@ class Entry:
 
     build: "module:Class" under hubel.zoo, called as Class(classes, input, **arguments)
     input: the input shape of the paper, (C, H, W) or (D,), for which `parameters` holds
-    parameters: exact count of trainable numbers
+    parameters: exact count of the numbers that its weights are, those that do not learn among them
     source: paper, or "ours"
     summary: one line for `hubel zoo`
     takes: natural shape of the data -> the input shape that the network wants for it
