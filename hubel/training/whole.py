@@ -26,7 +26,8 @@ def train(
     data: a name (digits, the default; mnist, fashion-mnist, cifar10, points, sum-below-one) or a path
     network: a name of the zoo, or a network in one line, as "conv8x3 relu pool2 fc"; chosen by the data where None
     arguments: the network's own, as {"hidden": (4,)}
-    out: the run folder, exactly; runs/DATA-NETWORK-TIME where None    preset: "fast" or "accurate", where the network has it
+    out: the run folder, exactly; runs/DATA-NETWORK-TIME where None
+    preset: "fast" or "accurate", where the network has it
     recipe: a TOML file or a mapping of settings    task: classify or regress
     resize: letterbox, pad, stretch, crop; auto    input_size: (height, width) of the pictures the network receives
     normalize: subtract the mean and divide by the deviation of the train part
