@@ -26,7 +26,7 @@ STILL = {"smooth": 0.0, "jitter": 0.0, "turn": 0.0, "scaling": 0.0, "views": 1}
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return hubel.train("digits", out=tmp_path_factory.mktemp("runs") / "cnn", epochs=2, precision="fp32")
+    return hubel.train("digits", out=tmp_path_factory.mktemp("runs") / "cnn", epochs=4, precision="fp32")
 
 
 @pytest.fixture(scope="module")

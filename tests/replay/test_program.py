@@ -51,6 +51,7 @@ def assert_replays(network, x, *, training=False, tol=1e-10):
         for layer, (_, mask) in zip(dropping, dropped(found), strict=True)
     ]
     x = x.clone().requires_grad_(x.is_floating_point())
+    network.requires_grad_(True)  # what a training leaves alone has slopes, too
     network.zero_grad()
     outputs = network(x)
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)  # with auxiliary classifiers, in training
