@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubel import zoo
+from hubel.data.sources import HINTS
 from hubel.zoo.public_weights import PUBLIC
 from hubel.zoo.stories import FAMILIES, Story
 
@@ -83,7 +84,8 @@ def accuracies(measured: str) -> dict[str, list[str]]:
         elif "--weights" in words:
             network = PUBLIC[words[words.index("--weights") + 1]].network
         else:
-            network = zoo.default_for("picture", NATURAL[words[1].rpartition("/")[2]])
+            place = words[1].rpartition("/")[2]
+            network = HINTS.get(place, {}).get("network") or zoo.default_for("picture", NATURAL[place])
         found.setdefault(network, []).append(f"{accuracy} ({name})")
     return found
 

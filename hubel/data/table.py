@@ -135,7 +135,9 @@ def read_targets(table: Table, columns: Sequence[int], task: Task | None) -> Lab
     for at in columns:
         for cell, line in zip(table.column(at), table.lines, strict=True):
             if not cell:
-                raise DataError(f"{table.path}, line {line}: the {table.names[at]} is empty")
+                raise DataError(
+                    f"{table.path}, line {line}: the {table.names[at]} is empty: fill it in, or take the line out"
+                )
     if len(columns) == 1:
         return labels.from_text(table.column(columns[0]), task, str(table.path))
     if task == "classify":
@@ -190,7 +192,9 @@ def check_inside(table: Table, at: int) -> None:
     roots = [home, *([os.path.abspath(os.path.expanduser(said))] if said else [])]  # noqa: PTH100, PTH111
     for path, line in zip(table.column(at), table.lines, strict=True):
         if not path:
-            raise DataError(f"{table.path}, line {line}: the {table.names[at]} is empty")
+            raise DataError(
+                f"{table.path}, line {line}: the {table.names[at]} is empty: name a picture there, or take the line out"
+            )
         place = os.path.normpath(os.path.join(home, path))  # noqa: PTH118 - as above
         if not any(place.startswith(f"{root.rstrip(os.sep)}{os.sep}") for root in roots):
             raise DataError(

@@ -58,7 +58,7 @@ def built(name: str, seed: int) -> tuple[nn.Module, Shape]:
     shape = arguments["input"]
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        network = zoo.create(name, **arguments).double()
+        network = zoo.create(name, **arguments).double().requires_grad_(True)  # of what does not learn, too
         for p in network.parameters():
             if (p == p.flatten()[0]).all():
                 p.add_(0.1 * torch.randn_like(p))

@@ -191,6 +191,14 @@ def test_the_networks_columns_are_found_by_name(write):
         Dataset(data.source, Preprocess("vector", (2,)))
 
 
+def test_a_line_without_a_picture_is_named(tmp_path):
+    table = tree(tmp_path, {"t.csv": b"path,label\ny.png,b\n,a\n", "y.png": flat(5)}) / "t.csv"
+    with pytest.raises(
+        DataError, match=r"t\.csv, line 3: the path is empty: name a picture there, or take the line"
+    ):
+        open_source(table)
+
+
 @pytest.mark.parametrize("way", ["{outside}/x.png", "../{name}/x.png", "./.././{name}/x.png"])
 def test_a_table_leads_to_nothing_outside_of_its_folder(tmp_path, monkeypatch, way):
     """A stranger's table could otherwise put this machine's pictures into a report. $HUBEL_DATA is the user's own word."""

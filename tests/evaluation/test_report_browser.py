@@ -105,7 +105,8 @@ def test_it_opens_without_an_error_and_without_a_request(page, report):
     messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
     sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     # What the browser loads for a page of its own, the one for new tabs, is not the report's doing.
-    asked = [m["request"]["url"] for m in sent if not m["documentURL"].startswith("chrome://")]
+    of_its_own = ("chrome://", "chrome-untrusted://")
+    asked = [m["request"]["url"] for m in sent if not m["documentURL"].startswith(of_its_own)]
     assert report.report.as_uri() in asked  # the log does see requests
     assert [url for url in asked if not url.startswith(("file://", "data:"))] == []
     assert {url for url in asked if url.startswith("file://")} == {report.report.as_uri()}

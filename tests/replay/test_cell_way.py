@@ -121,6 +121,8 @@ def test_the_way_goes_through_a_cell_with_several_answers():
     new = tape.apply(d.part, state, index=1)
     assert receptive(new, (0, 1), c).steps[-1].cells.tolist() == [[False, True]]
     assert receptive(new, (0, 1), x).steps[-1].cells.tolist() == [[True, True, True]]
+    with pytest.raises(DefinitionError, match="is several arrays; ask about a part of it"):
+        receptive(state, (0, 1), x)
 
 
 @pytest.mark.parametrize("index", [(0, 99, 0, 0), (0, 1, -9, 0), (0, 1, 2), (0, 1, 2, 0, 0)])
