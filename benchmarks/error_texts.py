@@ -42,7 +42,9 @@ def sites() -> dict[tuple[str, int], str]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
                 name = getattr(node.exc.func, "id", getattr(node.exc.func, "attr", ""))
-                if name in NAMES:
+                if (
+                    name in NAMES or name.lstrip("_")[:1].islower()
+                ):  # also what makes one: `raise refuse(...)`
                     for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
                         found[str(path), line] = f"{name} {path.relative_to(PACKAGE)}:{node.lineno}"
     return found
@@ -129,7 +131,8 @@ def main() -> None:
         "## Errors that tests bring about",
         "",
         f"Of {len(everywhere)} places that raise one of `hubel/errors.py` or of `hubel/definitions/errors.py`, "
-        f"the suite reaches **{len(found)}** ({share:.0%}), in its own process or in one that it starts.",
+        "or what a function made of one, "
+        f"the suite reaches **{len(found)}** ({share:.1%}), in its own process or in one that it starts.",
         "",
         document.footing(__file__, ("pytest",)),
     ]
