@@ -63,9 +63,7 @@ def walk(root: Path) -> tuple[list[tuple[str, int, int]], list[str]]:
         if folder and not entries:
             empty.append(folder)
         below = []
-        for (
-            entry
-        ) in entries:  # as they lie on the disk: asked in the order of their names, they tell more slowly
+        for entry in entries:  # as they lie on the disk: by their names they would tell more slowly
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir():
                 below += [] if hidden(entry.name) else [path]
